@@ -1,0 +1,3 @@
+//! Where it is kept: streams and buckets as data, and the event log over JetStream.
+
+#![forbid(unsafe_code)]

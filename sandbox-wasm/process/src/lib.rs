@@ -1,0 +1,2 @@
+//! The launcher: starts a run, bounds it, and kills its whole tree.
+

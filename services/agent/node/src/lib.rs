@@ -1,0 +1,3 @@
+//! The daemon on a node: dials out, records, runs, reports.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The one binary: every command, every service, the supervisor.
+
+#![forbid(unsafe_code)]

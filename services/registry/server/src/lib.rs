@@ -1,0 +1,3 @@
+//! The IO around registry-core.
+
+#![forbid(unsafe_code)]

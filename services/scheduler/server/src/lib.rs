@@ -1,0 +1,3 @@
+//! The IO around scheduler-core.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Keys and the signed envelope: pure, strict, verify-then-parse.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The harness and one test binary per promise.
+
+#![forbid(unsafe_code)]
