@@ -330,6 +330,10 @@ pub struct Presence {
 }
 
 /// What the registry records.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the variant is the event's name in the log, where nothing else says what it is about"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RegistryEvent {

@@ -1,0 +1,319 @@
+//! The public keys that a verifier trusts, as a file that `cortex up` writes.
+//!
+//! **Invariant:** every key is listed once, for one purpose and one principal, under the id that
+//! its bytes have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use schemas::{ErrorCode, InvalidId, PrincipalId, Sha256Hash, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CLOCK_SKEW_S,
+    keys::{KeyError, KeyId, PublicKey, Purpose},
+};
+
+const FORMAT: &str = "cortex-trust-anchors-v1";
+
+/// Name of a cluster; signatures of one cluster are worth nothing in another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterName(PrincipalId);
+
+impl ClusterName {
+    /// Accepts the form of every other id: `[a-z0-9][a-z0-9-]{0,62}`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with anything else.
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        PrincipalId::parse(raw).map(Self)
+    }
+
+    /// The name as it is signed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One trusted key: whose it is, and since when until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// The key with its purpose.
+    pub key: PublicKey,
+    /// Whose key it is; what it signs names this issuer.
+    pub principal: PrincipalId,
+    /// First second in which it may sign, since the Unix epoch.
+    pub not_before_s: u64,
+    /// First second in which it may sign no more, since the Unix epoch.
+    pub not_after_s: u64,
+    /// Since when nothing that it signed counts, whenever that was; seconds since the Unix epoch.
+    pub revoked_at_s: Option<u64>,
+    /// Other principals in whose name it may ask.
+    pub acts_for: BTreeSet<PrincipalId>,
+}
+
+/// Why a key must not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    #[error("key {id} is not trusted in this cluster")]
+    Unknown { id: KeyId },
+    #[error("key {id} is a {actual} key and may not sign for {wanted}")]
+    OtherPurpose { id: KeyId, actual: Purpose, wanted: Purpose },
+    #[error("key {id} is revoked")]
+    Revoked { id: KeyId },
+    #[error("key {id} was not valid at {signed_at_s} s, when it is said to have signed")]
+    OutsideValidity { id: KeyId, signed_at_s: u64 },
+    #[error("key {id} ended at {not_after_s} s, longer ago than anything it signed can live")]
+    Ended { id: KeyId, not_after_s: u64 },
+    #[error("key {id} belongs to {principal}, yet {issuer} is named as the issuer")]
+    OtherIssuer { id: KeyId, principal: PrincipalId, issuer: PrincipalId },
+}
+
+impl KeyRefusal {
+    /// The code that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unknown { .. } => ErrorCode::KeyUnknown,
+            Self::Revoked { .. } => ErrorCode::KeyRevoked,
+            Self::OtherPurpose { .. }
+            | Self::OutsideValidity { .. }
+            | Self::Ended { .. }
+            | Self::OtherIssuer { .. } => ErrorCode::KeyNotValid,
+        }
+    }
+}
+
+impl Anchor {
+    /// Whether anything that the key signed can still count; asked before a signature is checked.
+    ///
+    /// A key that has ended stays good for what it signed before, as long as that can live.
+    pub(crate) fn check_at(&self, now: Timestamp, lifetime_max_s: u64) -> Result<(), KeyRefusal> {
+        let (id, now_s) = (self.key.id(), now.seconds());
+        if self.revoked_at_s.is_some_and(|at_s| at_s <= now_s.saturating_add(CLOCK_SKEW_S)) {
+            return Err(KeyRefusal::Revoked { id });
+        }
+        let forgotten_s = self.not_after_s.saturating_add(lifetime_max_s + CLOCK_SKEW_S);
+        if forgotten_s <= now_s {
+            return Err(KeyRefusal::Ended { id, not_after_s: self.not_after_s });
+        }
+        Ok(())
+    }
+
+    /// Whether the key may have signed at `signed_at_s` for `issuer`.
+    pub(crate) fn check_signer(
+        &self,
+        issuer: &PrincipalId,
+        signed_at_s: u64,
+    ) -> Result<(), KeyRefusal> {
+        let id = self.key.id();
+        if *issuer != self.principal {
+            let (principal, issuer) = (self.principal.clone(), issuer.clone());
+            return Err(KeyRefusal::OtherIssuer { id, principal, issuer });
+        }
+        let early = signed_at_s.saturating_add(CLOCK_SKEW_S) < self.not_before_s;
+        if early || self.not_after_s <= signed_at_s {
+            return Err(KeyRefusal::OutsideValidity { id, signed_at_s });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn may_act_for(&self, subject: &PrincipalId) -> bool {
+        *subject == self.principal || self.acts_for.contains(subject)
+    }
+}
+
+/// Why a set of keys cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum AnchorsError {
+    #[error("the trust anchors do not parse")]
+    Unreadable(#[source] serde_json::Error),
+    #[error("the trust anchors do not say that they are {FORMAT}")]
+    WrongFormat,
+    #[error("the key listed as {listed} cannot be used")]
+    UnusableKey {
+        listed: KeyId,
+        #[source]
+        cause: KeyError,
+    },
+    #[error("the key listed as {listed} has the id {actual}")]
+    WrongId { listed: KeyId, actual: KeyId },
+    #[error("key {id} ends before it begins")]
+    EmptyValidity { id: KeyId },
+    #[error("key {id} is listed twice, or under two purposes")]
+    Shared { id: KeyId },
+}
+
+impl AnchorsError {
+    /// The code that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnusableKey { cause, .. } => cause.code(),
+            Self::Unreadable(_)
+            | Self::WrongFormat
+            | Self::WrongId { .. }
+            | Self::EmptyValidity { .. }
+            | Self::Shared { .. } => ErrorCode::ConfigInvalid,
+        }
+    }
+}
+
+/// All keys that a verifier of one cluster trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustAnchors {
+    cluster: ClusterName,
+    anchors: BTreeMap<KeyId, Anchor>,
+    /// Public bytes of all keys: one key under two purposes would have two ids.
+    listed: BTreeSet<[u8; 32]>,
+}
+
+impl TrustAnchors {
+    /// Trusts nobody yet.
+    #[must_use]
+    pub fn new(cluster: ClusterName) -> Self {
+        Self { cluster, anchors: BTreeMap::new(), listed: BTreeSet::new() }
+    }
+
+    /// Trusts one more key.
+    ///
+    /// # Errors
+    ///
+    /// Refuses an empty validity, and a key that is listed already, whatever its purpose.
+    pub fn add(&mut self, anchor: Anchor) -> Result<(), AnchorsError> {
+        let id = anchor.key.id();
+        if anchor.not_after_s <= anchor.not_before_s {
+            return Err(AnchorsError::EmptyValidity { id });
+        }
+        if !self.listed.insert(*anchor.key.as_bytes()) {
+            return Err(AnchorsError::Shared { id });
+        }
+        self.anchors.insert(id, anchor);
+        Ok(())
+    }
+
+    /// Whose signatures count.
+    #[must_use]
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
+    }
+
+    /// All keys, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Anchor> {
+        self.anchors.values()
+    }
+
+    /// The key named `id`, if it is for `purpose`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a key that is not listed, or listed for something else.
+    pub fn lookup(&self, id: KeyId, wanted: Purpose) -> Result<&Anchor, KeyRefusal> {
+        let anchor = self.anchors.get(&id).ok_or(KeyRefusal::Unknown { id })?;
+        let actual = anchor.key.purpose();
+        if actual != wanted {
+            return Err(KeyRefusal::OtherPurpose { id, actual, wanted });
+        }
+        Ok(anchor)
+    }
+
+    /// Reads what [`TrustAnchors::to_file`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// Refuses unknown fields, weak keys, keys under a false id, and keys that are listed twice.
+    pub fn from_file(text: &str) -> Result<Self, AnchorsError> {
+        let file: AnchorsFile = serde_json::from_str(text).map_err(AnchorsError::Unreadable)?;
+        if file.format != FORMAT {
+            return Err(AnchorsError::WrongFormat);
+        }
+        let mut anchors = Self::new(file.cluster);
+        for entry in file.keys {
+            anchors.add(entry.into_anchor()?)?;
+        }
+        Ok(anchors)
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn to_file(&self) -> String {
+        let file = AnchorsFile {
+            format: FORMAT.to_owned(),
+            cluster: self.cluster.clone(),
+            keys: self.iter().map(AnchorEntry::from_anchor).collect(),
+        };
+        let text = serde_json::to_string_pretty(&file).expect("names and numbers always encode");
+        text + "\n"
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnchorsFile {
+    format: String,
+    cluster: ClusterName,
+    keys: Vec<AnchorEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnchorEntry {
+    kid: KeyId,
+    purpose: Purpose,
+    principal: PrincipalId,
+    /// 64 hexadecimal digits, which happens to be how a hash is written.
+    public_key: Sha256Hash,
+    not_before_s: u64,
+    not_after_s: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked_at_s: Option<u64>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    acts_for: BTreeSet<PrincipalId>,
+}
+
+impl AnchorEntry {
+    fn from_anchor(anchor: &Anchor) -> Self {
+        Self {
+            kid: anchor.key.id(),
+            purpose: anchor.key.purpose(),
+            principal: anchor.principal.clone(),
+            public_key: Sha256Hash(*anchor.key.as_bytes()),
+            not_before_s: anchor.not_before_s,
+            not_after_s: anchor.not_after_s,
+            revoked_at_s: anchor.revoked_at_s,
+            acts_for: anchor.acts_for.clone(),
+        }
+    }
+
+    fn into_anchor(self) -> Result<Anchor, AnchorsError> {
+        let listed = self.kid;
+        let key = PublicKey::from_bytes(self.purpose, &self.public_key.0)
+            .map_err(|cause| AnchorsError::UnusableKey { listed, cause })?;
+        let actual = key.id();
+        if actual != listed {
+            return Err(AnchorsError::WrongId { listed, actual });
+        }
+        Ok(Anchor {
+            key,
+            principal: self.principal,
+            not_before_s: self.not_before_s,
+            not_after_s: self.not_after_s,
+            revoked_at_s: self.revoked_at_s,
+            acts_for: self.acts_for,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

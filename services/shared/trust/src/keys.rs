@@ -1,0 +1,232 @@
+//! Ed25519 keys, each for one purpose.
+//!
+//! **Invariant:** a key is never used, found or named without its purpose, so a signature made for
+//! one is worth nothing for another.
+//! **Invariant:** no secret byte is ever printed, and all are wiped when dropped.
+
+use std::{fmt, str::FromStr};
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use schemas::{ErrorCode, hex};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// Length of a signature, in bytes.
+pub(crate) const SIGNATURE_BYTES: usize = 64;
+
+const KEY_ID_DOMAIN: &[u8] = b"cortex/kid/v1";
+
+/// What a key may sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Requests of a person, an agent or a service.
+    TaskIssuer,
+    /// Assignments of requests to nodes.
+    Scheduler,
+    /// A node's record of what it ran.
+    NodeLog,
+    /// Checkpoints of the audit log.
+    Checkpoint,
+    /// Confirmations of somebody else's checkpoints.
+    Cosigner,
+    /// Certificates for keys of principals.
+    Enrolment,
+    /// Certificates for enrolment keys.
+    Root,
+}
+
+impl Purpose {
+    /// The purpose as it stands in files and key ids.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TaskIssuer => "task-issuer",
+            Self::Scheduler => "scheduler",
+            Self::NodeLog => "node-log",
+            Self::Checkpoint => "checkpoint",
+            Self::Cosigner => "cosigner",
+            Self::Enrolment => "enrolment",
+            Self::Root => "root",
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Name of a key: the first 16 bytes of SHA-256 over a domain, its purpose and its public bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyId(pub(crate) [u8; 16]);
+
+/// The text is not 32 lowercase hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key id is 32 lowercase hexadecimal digits")]
+pub struct InvalidKeyId;
+
+impl KeyId {
+    fn of(purpose: Purpose, public: &[u8; 32]) -> Self {
+        let digest = Sha256::new()
+            .chain_update(KEY_ID_DOMAIN)
+            .chain_update(purpose.as_str())
+            .chain_update(public)
+            .finalize();
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        Self(id)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = InvalidKeyId;
+    fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
+        crate::hex::decode(text).map(Self).ok_or(InvalidKeyId)
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = InvalidKeyId;
+    fn try_from(text: String) -> Result<Self, InvalidKeyId> {
+        text.parse()
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> Self {
+        id.to_string()
+    }
+}
+
+/// Why bytes are no public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error("the public key is no point of the curve")]
+    NotOnCurve,
+    #[error("the public key is not written in its canonical form")]
+    NotCanonical,
+    #[error("the public key is of small order: anybody can sign for it")]
+    Weak,
+}
+
+impl KeyError {
+    /// The code that users see.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::NotOnCurve | Self::NotCanonical | Self::Weak => ErrorCode::KeyWeak,
+        }
+    }
+}
+
+/// Verifies what its owner signed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    purpose: Purpose,
+    id: KeyId,
+    point: VerifyingKey,
+}
+
+impl PublicKey {
+    /// Accepts the 32 bytes of RFC 8032.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what is no point, not canonical, or of small order.
+    pub fn from_bytes(purpose: Purpose, bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        let point = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotOnCurve)?;
+        if point.is_weak() {
+            return Err(KeyError::Weak);
+        }
+        if point.to_edwards().compress().as_bytes() != bytes {
+            return Err(KeyError::NotCanonical);
+        }
+        Ok(Self { purpose, id: KeyId::of(purpose, bytes), point })
+    }
+
+    /// What it may verify.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The 32 bytes of RFC 8032.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.point.as_bytes()
+    }
+
+    /// Whether the owner signed exactly these bytes, in the only form a signature can have.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+        self.point.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} key {}", self.purpose, self.id)
+    }
+}
+
+/// Signs for one purpose.
+#[derive(Clone)]
+pub struct SecretKey {
+    signing: SigningKey,
+    public: PublicKey,
+}
+
+impl SecretKey {
+    /// Makes the key that 32 random bytes determine.
+    #[must_use]
+    pub fn from_entropy(purpose: Purpose, entropy: &Zeroizing<[u8; 32]>) -> Self {
+        let signing = SigningKey::from_bytes(entropy);
+        let public = PublicKey::from_bytes(purpose, signing.verifying_key().as_bytes())
+            .expect("a clamped scalar times the base point is a canonical point of large order");
+        Self { signing, public }
+    }
+
+    /// The half that others may know.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    pub(crate) fn entropy(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.signing.to_bytes())
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        self.signing.sign(message).to_bytes()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "secret {:?}", self.public)
+    }
+}
+
+#[cfg(test)]
+mod tests;

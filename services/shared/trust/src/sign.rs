@@ -1,0 +1,51 @@
+//! Signing: the counterpart of verification.
+//!
+//! **Invariant:** nothing is signed that a verifier would refuse whatever the time and recipient.
+
+use crate::{
+    anchors::ClusterName,
+    cbor::ENVELOPE_BYTES_MAX,
+    envelope,
+    error::{EnvelopeError, SignError},
+    keys::SecretKey,
+    kind::{Kind, Payload},
+    scanner::scan,
+    verify::check_lifetime,
+};
+
+/// Signs `claims` as an envelope of the kind `K` for one cluster.
+///
+/// # Errors
+///
+/// Refuses a key of another purpose, claims that no verifier accepts, and what grows too large.
+pub fn sign<K: Kind>(
+    claims: &K::Claims,
+    cluster: &ClusterName,
+    key: &SecretKey,
+) -> Result<Vec<u8>, SignError> {
+    let actual = key.public().purpose();
+    if actual != K::PURPOSE {
+        return Err(SignError::Purpose { actual, wanted: K::PURPOSE });
+    }
+    let payload = K::encode(claims);
+    let bytes = payload.len();
+    if ENVELOPE_BYTES_MAX < bytes {
+        return Err(SignError::TooLarge { bytes });
+    }
+    check::<K>(&payload).map_err(SignError::Claims)?;
+    let envelope = envelope::seal(K::TYPE, cluster, &payload, key);
+    let bytes = envelope.len();
+    if ENVELOPE_BYTES_MAX < bytes {
+        return Err(SignError::TooLarge { bytes });
+    }
+    Ok(envelope)
+}
+
+/// Reads the claims back, as a verifier will.
+fn check<K: Kind>(payload: &[u8]) -> Result<(), EnvelopeError> {
+    let scanned = scan(payload).map_err(EnvelopeError::Malformed)?;
+    let claims = K::decode(Payload(scanned))?;
+    check_lifetime(K::times(&claims), K::LIFETIME_MAX_S)?;
+    K::derive(&claims)?;
+    Ok(())
+}
