@@ -1,3 +1,21 @@
-//! The harness and one test binary per promise.
+//! The harness: real brokers, faulty networks, deadlines and reports, for the tests of every crate.
+//!
+//! **Invariant:** no process outlives the test that started it, not even when the test is killed.
+//! **Invariant:** nothing waits for a fixed time; it waits for a condition, with a deadline.
+//! **Invariant:** every port is free and every directory is new, so that tests run in parallel.
 
 #![forbid(unsafe_code)]
+
+// The product's own finder, compiled here instead of linked: a dependency on `cortex` would make
+// every crate below it wait for every crate above it.
+#[path = "../../services/cortex/src/broker/mod.rs"]
+pub mod broker;
+mod eventually;
+mod guard;
+mod nats;
+mod proxy;
+
+pub use eventually::{eventually, eventually_some};
+pub use guard::{Guarded, Signal};
+pub use nats::{NatsCluster, NatsServer, ServerOptions, User};
+pub use proxy::{Direction, Fault, FaultProxy};
