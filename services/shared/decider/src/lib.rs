@@ -117,6 +117,8 @@ pub struct Moment {
     /// Milliseconds on the clock that leases are judged by: it only advances while the service is
     /// connected and keeps up, so a pause of this process makes nobody else look dead.
     pub lease_ms: u64,
+    /// What `lease_ms` was when the service was last (re)connected: no lease is older than that.
+    pub connected_at_lease_ms: u64,
     /// Term that this writer decides in.
     pub term: u64,
     /// Fresh randomness for ids.

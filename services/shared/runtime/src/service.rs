@@ -59,6 +59,11 @@ pub trait Service: Send + Sync + Sized + 'static {
         context: &EffectContext,
     ) -> impl Future<Output = ()> + Send;
 
+    /// Writes the log's head into an answer that names it: everything up to there is included.
+    fn stamp(answer: &mut AnswerOf<Self>, head: Cursor) {
+        let _ = (answer, head);
+    }
+
     /// Completes the answer to a query with what has left the state for its buckets.
     ///
     /// # Errors
