@@ -12,10 +12,16 @@
 pub mod broker;
 mod eventually;
 mod guard;
+mod machine;
 mod nats;
+mod nats_cli;
 mod proxy;
+mod report;
 
 pub use eventually::{eventually, eventually_some};
 pub use guard::{Guarded, Signal};
+pub use machine::Machine;
 pub use nats::{NatsCluster, NatsServer, ServerOptions, User};
+pub use nats_cli::{NATS_CLI_VARIABLE, nats_cli};
 pub use proxy::{Direction, Fault, FaultProxy};
+pub use report::{Better, Measurement, Report, percentile};

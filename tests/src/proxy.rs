@@ -257,3 +257,6 @@ fn reset(stream: TcpStream) {
     // Fails only on a socket that is gone already.
     drop(stream.set_zero_linger());
 }
+
+#[cfg(test)]
+mod tests;

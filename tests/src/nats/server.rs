@@ -264,8 +264,8 @@ fn binary() -> Result<PathBuf> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         broker::find().map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            format!("{error}{}. {}", cause.unwrap_or_default(), error.hint())
+            let hint = error.hint();
+            format!("{:#}. {hint}", anyhow::Error::new(error))
         })
     });
     found.clone().map_err(|text| anyhow!(text))
