@@ -77,6 +77,13 @@ pub trait Decider {
     /// Asked every so often; must be cheap when nothing is due and must name nothing twice once
     /// the first has been decided.
     fn due(state: &Self::State, facts: &Self::Facts) -> Vec<Self::Command>;
+
+    /// Names what the world should be told again because nothing shows that it heard.
+    ///
+    /// Asked as often as [`Self::due`]; the facts remember what was named, so that it can pause.
+    fn due_effects(_state: &Self::State, _facts: &mut Self::Facts) -> Vec<Self::Effect> {
+        Vec::new()
+    }
 }
 
 /// What a decider made of a command.
