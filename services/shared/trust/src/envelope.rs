@@ -129,6 +129,3 @@ fn signed_bytes(protected: &[u8], payload: &[u8], context: &[u8]) -> Vec<u8> {
         encode::bytes(payload),
     ])
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,7 @@ use crate::{
     error::EnvelopeError,
     keys::Purpose,
     scanner::Scanned,
+    times::Times,
     unambiguous::Unambiguous,
     verify::Verified,
 };
@@ -23,14 +24,6 @@ use crate::{
 pub const REQUEST_LIFETIME_MAX_S: u64 = 30 * 24 * 60 * 60;
 /// Longest life of an assignment, from issue to expiry.
 pub const ASSIGNMENT_LIFETIME_MAX_S: u64 = ASSIGNMENT_TTL.as_secs();
-
-/// When claims are valid, in seconds since the Unix epoch.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    pub(crate) issued_at_s: u64,
-    pub(crate) not_before_s: u64,
-    pub(crate) expires_at_s: u64,
-}
 
 /// A kind of envelope. Nobody else can add one: each needs rules of its own here.
 pub trait Kind: sealed::Sealed {

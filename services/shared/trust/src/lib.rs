@@ -21,6 +21,7 @@ mod kind;
 mod reader;
 mod scanner;
 mod sign;
+mod times;
 mod unambiguous;
 mod verify;
 

@@ -10,7 +10,6 @@ use crate::{
     keys::SecretKey,
     kind::{Kind, Payload},
     scanner::scan,
-    verify::check_lifetime,
 };
 
 /// Signs `claims` as an envelope of the kind `K` for one cluster.
@@ -45,7 +44,9 @@ pub fn sign<K: Kind>(
 fn check<K: Kind>(payload: &[u8]) -> Result<(), EnvelopeError> {
     let scanned = scan(payload).map_err(EnvelopeError::Malformed)?;
     let claims = K::decode(Payload(scanned))?;
-    check_lifetime(K::times(&claims), K::LIFETIME_MAX_S)?;
+    let times = K::times(&claims);
+    times.check_order()?;
+    times.check_lifetime(K::LIFETIME_MAX_S)?;
     K::derive(&claims)?;
     Ok(())
 }

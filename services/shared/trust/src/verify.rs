@@ -12,13 +12,11 @@ use schemas::{Sha256Hash, TaskId, Timestamp, task::TaskSpec};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    CLOCK_SKEW_S,
     anchors::TrustAnchors,
-    claims::ClaimsError,
     envelope,
     error::EnvelopeError,
     keys::KeyId,
-    kind::{Kind, Payload, Request, Times},
+    kind::{Kind, Payload, Request},
 };
 
 /// Received bytes that claim to be an envelope; nothing can be read out of them.
@@ -73,10 +71,11 @@ impl<'a> Unverified<'a> {
         }
         let claims = K::decode(Payload(parts.payload))?;
         let (issuer, subject, times) = (K::issuer(&claims), K::subject(&claims), K::times(&claims));
+        times.check_order()?;
         anchor.check_signer(issuer, times.issued_at_s)?;
         K::check_recipient(&claims, facts)?;
-        check_lifetime(times, K::LIFETIME_MAX_S)?;
-        check_clock(times, trust.now)?;
+        times.check_lifetime(K::LIFETIME_MAX_S)?;
+        times.check_clock(trust.now)?;
         if !anchor.may_act_for(subject) {
             let (issuer, subject) = (issuer.clone(), subject.clone());
             return Err(EnvelopeError::Subject { issuer, subject });
@@ -137,28 +136,4 @@ impl<K: Kind<Claims: std::fmt::Debug>> std::fmt::Debug for Verified<K> {
 #[must_use]
 pub fn envelope_hash(envelope: &[u8]) -> Sha256Hash {
     Sha256Hash(Sha256::digest(envelope).into())
-}
-
-/// Checks what does not depend on the clock.
-pub(crate) fn check_lifetime(times: Times, limit_s: u64) -> Result<(), EnvelopeError> {
-    let Times { issued_at_s, not_before_s, expires_at_s } = times;
-    if not_before_s < issued_at_s || expires_at_s <= not_before_s {
-        return Err(ClaimsError::TimesOutOfOrder.into());
-    }
-    let lifetime_s = expires_at_s - issued_at_s;
-    if limit_s < lifetime_s {
-        return Err(EnvelopeError::LifetimeTooLong { lifetime_s, limit_s });
-    }
-    Ok(())
-}
-
-fn check_clock(times: Times, now: Timestamp) -> Result<(), EnvelopeError> {
-    let now_s = now.seconds();
-    if now_s.saturating_add(CLOCK_SKEW_S) < times.not_before_s {
-        return Err(EnvelopeError::NotYetValid { from_s: times.not_before_s, now_s });
-    }
-    if times.expires_at_s.saturating_add(CLOCK_SKEW_S) <= now_s {
-        return Err(EnvelopeError::Expired { expires_at_s: times.expires_at_s, now_s });
-    }
-    Ok(())
 }

@@ -1,0 +1,10 @@
+//! The signed envelope, seen from outside: vectors of another implementation, attacks, properties.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that cannot go on fails its test")]
+
+mod attacks;
+mod differential;
+mod properties;
+mod support;
+mod vectors;
