@@ -6,9 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod blobs;
+mod bulk;
 mod commit;
+mod jetstream_log;
+mod kv;
 mod log;
+mod publish;
+mod settle;
+mod store;
+mod stored;
 pub mod twin;
+mod wire;
 
+pub use blobs::BlobStore;
 pub use commit::{Commit, commit};
+pub use jetstream_log::JetStreamLog;
+pub use kv::{KvBucket, Put, Row, RowKind, Written};
 pub use log::{Append, EventLog, LogError, StoredFrame};
+pub use store::StoreError;
