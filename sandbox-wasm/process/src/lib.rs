@@ -1,2 +1,31 @@
 //! The launcher: starts a run, bounds it, and kills its whole tree.
+//!
+//! Each run has a supervisor of its own: this very program executed anew, single-threaded, as the
+//! parent and subreaper of all that the run starts. The supervisor keeps the time limits by itself,
+//! so they hold when the node is busy, and ends everything when the node is gone.
+//!
+//! **Invariant:** whatever links this crate can be that supervisor: a constructor that runs before
+//! `main` looks for the mark that only the launcher sets. `main` needs no call.
+//! **Invariant:** a run is an argv, never a line for a shell.
+//! **Invariant:** a run never waits for ever for whoever reads its output.
+//! **Invariant:** `unsafe` stands in `sys` alone.
 
+mod error;
+mod exit;
+mod handshake;
+mod launcher;
+mod output;
+mod request;
+mod resolve;
+mod run;
+mod supervisor;
+mod sys;
+mod tree;
+mod wire;
+
+pub use error::LaunchError;
+pub use exit::{Exit, Leftovers, Status, StreamTotals, Verdict};
+pub use launcher::{Launcher, LauncherConfig};
+pub use output::{CHUNK_BYTES_MAX, Chunk, Stream};
+pub use request::{RunLimits, RunRequest};
+pub use run::{Canceller, Run};
