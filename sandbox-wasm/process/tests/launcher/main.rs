@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod crash;
 mod endings;
 mod environment;
+mod node;
 mod output;
 mod refusals;
 mod support;

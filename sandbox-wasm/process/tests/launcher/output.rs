@@ -121,23 +121,20 @@ async fn a_background_process_that_holds_the_streams_does_not_hold_the_run() {
 async fn a_stranger_that_holds_the_stream_does_not_hold_the_run() {
     // The run writes a word and lingers; this process opens its stdout meanwhile, as any other
     // process of the same user could, and keeps it.
-    let case = script("echo up; sleep 0.3; echo over");
+    let case = script("echo up; while [ ! -e go ]; do sleep 0.01; done; echo over");
     let mut run = case.start().await;
     let path = format!("/proc/{}/fd/1", run.pid());
     let first = within(run.next_chunk()).await.unwrap();
     let held = std::fs::File::options().append(true).open(path).unwrap();
-    let (rest, _) = within(read_rest(&mut run, first.bytes.to_vec())).await;
-    let exit = within(run.wait()).await;
-    assert_eq!(rest, b"up\nover\n");
-    assert_eq!(exit.status, Status::Code(0));
-    drop(held);
-}
-
-async fn read_rest(run: &mut sandbox_process::Run, mut read: Vec<u8>) -> (Vec<u8>, ()) {
-    while let Some(chunk) = run.next_chunk().await {
+    std::fs::write(case.request.cwd.join("go"), "").unwrap();
+    let mut read = first.bytes.to_vec();
+    while let Some(chunk) = within(run.next_chunk()).await {
         read.extend_from_slice(&chunk.bytes);
     }
-    (read, ())
+    let exit = within(run.wait()).await;
+    assert_eq!(read, b"up\nover\n");
+    assert_eq!(exit.status, Status::Code(0));
+    drop(held);
 }
 
 #[tokio::test]
