@@ -123,6 +123,8 @@ pub enum KeyError {
     NotCanonical,
     #[error("the public key is of small order: anybody can sign for it")]
     Weak,
+    #[error("the public key has a part of small order, which no honest key has")]
+    MixedOrder,
 }
 
 impl KeyError {
@@ -130,7 +132,9 @@ impl KeyError {
     #[must_use]
     pub fn code(self) -> ErrorCode {
         match self {
-            Self::NotOnCurve | Self::NotCanonical | Self::Weak => ErrorCode::KeyWeak,
+            Self::NotOnCurve | Self::NotCanonical | Self::Weak | Self::MixedOrder => {
+                ErrorCode::KeyWeak
+            }
         }
     }
 }
@@ -148,7 +152,7 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// Refuses what is no point, not canonical, or of small order.
+    /// Refuses what is no point, not canonical, or not of the large prime order alone.
     pub fn from_bytes(purpose: Purpose, bytes: &[u8; 32]) -> Result<Self, KeyError> {
         let point = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotOnCurve)?;
         if point.is_weak() {
@@ -156,6 +160,9 @@ impl PublicKey {
         }
         if point.to_edwards().compress().as_bytes() != bytes {
             return Err(KeyError::NotCanonical);
+        }
+        if !point.to_edwards().is_torsion_free() {
+            return Err(KeyError::MixedOrder);
         }
         Ok(Self { purpose, id: KeyId::of(purpose, bytes), point })
     }

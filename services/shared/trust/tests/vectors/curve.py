@@ -1,5 +1,7 @@
 """Just enough of edwards25519 (RFC 8032) to make keys and signatures that must be refused."""
 
+import hashlib
+
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
@@ -82,3 +84,30 @@ def off_curve():
     """A y that no point of the curve has."""
     y = next(y for y in range(2, 100) if recover_x(y, 0) is None)
     return y.to_bytes(32, "little")
+
+
+def order(data):
+    """The order of a point of small order."""
+    point = decode(data)
+    return next(n for n in range(1, 9) if multiply(n, point) == IDENTITY)
+
+
+def mixed_order(data, small):
+    """A point with a part of large and a part of small order."""
+    return encode(add(decode(data), decode(small)))
+
+
+def sign_with(commitment, seed, message):
+    """What the owner of a key can sign under a commitment R whose logarithm counts as zero.
+
+    It satisfies the cofactored equation for every R of small order, and the plain one for the
+    identity, so lenient verifiers accept it as a second signature of the same message.
+    """
+    hashed = bytearray(hashlib.sha512(seed).digest()[:32])
+    hashed[0] &= 248
+    hashed[31] = hashed[31] & 127 | 64
+    secret = int.from_bytes(hashed, "little")
+    base = (recover_x(4 * pow(5, P - 2, P) % P, 0), 4 * pow(5, P - 2, P) % P)
+    public = encode(multiply(secret, base))
+    challenge = int.from_bytes(hashlib.sha512(commitment + public + message).digest(), "little")
+    return commitment + (challenge * secret % L).to_bytes(32, "little")

@@ -128,8 +128,9 @@ def signatures():
     with_signature("empty signature", 4, b"", "ENVELOPE_MALFORMED")
     with_signature("null signature", 4, None, "ENVELOPE_MALFORMED")
     with_signature("S + L", 5, good[:32] + s_plus_l)
+    message = signed_bytes(PLAIN_HEADER, PLAIN_PAYLOAD, REQUEST)
     for index, point in enumerate(curve.small_order_points()):
-        with_signature(f"R of small order {index}", 6, point + good[32:])
+        with_signature(f"R of small order {index}", 6, curve.sign_with(point, ALICE.seed, message))
     not_canonical = curve.large_order_not_canonical()
     with_signature("R not canonical", 6, not_canonical + good[32:])
     identity = (1).to_bytes(32, "little")
@@ -469,8 +470,9 @@ def bad_keys():
     bad = [(f"small order {i}", point) for i, point in enumerate(points)]
     bad += [("small order, not canonical", x) for p in points for x in curve.other_encodings(p)]
     bad += [("not canonical", curve.large_order_not_canonical())]
+    bad += [("mixed order", curve.mixed_order(ALICE.public, p)) for p in points if curve.order(p) > 1]
     bad += [("off the curve", curve.off_curve())]
-    return [{"name": name, "attack": 7, "public_key": public.hex()} for name, public in bad]
+    return [{"name": name, "attack": 8 if "mixed" in name else 7, "public_key": public.hex()} for name, public in bad]
 
 
 def main():
