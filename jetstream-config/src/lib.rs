@@ -5,23 +5,29 @@
 
 #![forbid(unsafe_code)]
 
+mod apply;
 mod backoff;
 mod blobs;
+pub mod buckets;
 mod bulk;
 mod commit;
 mod jetstream_log;
 mod kv;
 mod log;
+mod plan;
 mod publish;
 mod settle;
 mod store;
 mod stored;
+pub mod streams;
 pub mod twin;
 mod wire;
 
+pub use apply::{Applied, ApplyError, Destructive, apply, read_settings};
 pub use blobs::BlobStore;
 pub use commit::{Commit, commit};
 pub use jetstream_log::JetStreamLog;
 pub use kv::{KvBucket, Put, Row, RowKind, Written};
 pub use log::{Append, EventLog, LogError, StoredFrame};
+pub use plan::{Change, Difference, plan};
 pub use store::StoreError;
