@@ -8,6 +8,7 @@
 mod apply;
 mod backoff;
 mod blobs;
+pub mod broker;
 pub mod buckets;
 mod bulk;
 mod commit;
@@ -16,6 +17,7 @@ mod kv;
 mod log;
 mod plan;
 mod publish;
+pub mod server_config;
 mod settle;
 mod store;
 mod stored;

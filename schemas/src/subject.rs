@@ -151,6 +151,10 @@ pub fn blob(chunk: &crate::Sha256Hash) -> String {
     format!("cortex.blob.{chunk}")
 }
 
+/// Where every server of the broker tells its version and whether it syncs; its configuration imports
+/// this from the system account.
+pub const BROKER_STATUS: &str = "cortex.broker.jetstream";
+
 /// Stream of task output.
 pub const OUTPUT_STREAM: &str = "CORTEX_OUTPUT";
 /// Stream of content-addressed chunks.
