@@ -150,7 +150,7 @@ error_codes! {
     CommandIdReused "COMMAND_ID_REUSED" Conflict "use a new command id for a new command";
     CommandExpired "COMMAND_EXPIRED" TimedOut "send it again with a later not-after";
     AgentNotFound "AGENT_NOT_FOUND" NotFound "`cortex agent ls` shows who is registered";
-    AgentIdTaken "AGENT_ID_TAKEN" NotAllowed "choose another id, or have its registrant deregister it";
+    AgentIdTaken "AGENT_ID_TAKEN" NotAllowed "choose another id; only the one who registered this id may use it again";
     InvalidManifest "INVALID_MANIFEST" Invalid "correct the manifest as the message says";
     InvalidCapability "INVALID_CAPABILITY" Invalid "write words joined by dots, for example proxmox.create_vm or shell.exec@v1";
     NotAllowed "NOT_ALLOWED" NotAllowed "ask the owner, or use a principal that may";
@@ -185,6 +185,7 @@ error_codes! {
     UnsupportedKind "UNSUPPORTED_KIND" Invalid "this node cannot run tasks of that kind";
     NodeDraining "NODE_DRAINING" Conflict "the node is shutting down; the task goes elsewhere";
     JournalFailed "JOURNAL_FAILED" Broken "the node cannot write its record and takes no tasks; check its disk";
+    RunInterrupted "RUN_INTERRUPTED" Unavailable "the node went down in the middle of the run; look at what it did before submitting anew";
     StorageFull "STORAGE_FULL" Unavailable "the stream reached its limit; close the generation or raise max_bytes";
     StorageUnconfirmed "STORAGE_UNCONFIRMED" Unavailable "the broker did not confirm the write in time; send the same command id again";
     NotTheWriter "NOT_THE_WRITER" Unavailable "another instance took over; send the same command id again";

@@ -1,0 +1,80 @@
+//! Stopping: no new tasks, time for what runs, then an end.
+
+use std::time::Duration;
+
+use crate::{
+    Action, Facts, Node, RunKey,
+    backoff::Attempts,
+    node::{EndReason, Run, Stage},
+};
+
+/// Tries after which a stopping node leaves a request to its next process start.
+const TRIES_BEFORE_STOP: u32 = 2;
+
+/// The node is to stop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drain {
+    /// When what still runs is ended; nothing once that was done.
+    end_runs_at: Option<Duration>,
+}
+
+impl Drain {
+    pub(crate) fn wake_at(&self) -> Option<Duration> {
+        self.end_runs_at
+    }
+}
+
+impl Node {
+    pub(crate) fn on_drain(&mut self, grace: Duration, facts: &Facts) -> Vec<Action> {
+        if self.drain.is_none() {
+            self.drain = Some(Drain { end_runs_at: Some(facts.uptime + grace) });
+        }
+        Vec::new()
+    }
+
+    /// Whether a stopping node has nothing more to wait for: nothing runs, and what is left is on
+    /// disk for the next process start.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.drain.is_some() && self.runs.values().all(Run::may_be_left)
+    }
+
+    pub(crate) fn end_overdue_runs(&mut self, facts: &Facts) -> Vec<Action> {
+        let Some(drain) = &mut self.drain else { return Vec::new() };
+        if drain.end_runs_at.is_none_or(|at| facts.uptime < at) {
+            return Vec::new();
+        }
+        drain.end_runs_at = None;
+        let keys: Vec<RunKey> = self.runs.keys().cloned().collect();
+        keys.into_iter().filter_map(|key| self.end_for_stop(key)).collect()
+    }
+
+    fn end_for_stop(&mut self, key: RunKey) -> Option<Action> {
+        match &mut self.runs.get_mut(&key)?.stage {
+            Stage::Running(reason @ None) => {
+                *reason = Some(EndReason::Draining);
+                Some(Action::Kill(key))
+            }
+            Stage::Running(Some(_))
+            | Stage::Recording
+            | Stage::Asking(_)
+            | Stage::Committing
+            | Stage::Concluding(_)
+            | Stage::Reporting(..) => None,
+        }
+    }
+}
+
+impl Run {
+    fn may_be_left(&self) -> bool {
+        let tried = |attempts: &Attempts| {
+            attempts.sent_at.is_none() && TRIES_BEFORE_STOP <= attempts.failures
+        };
+        match &self.stage {
+            Stage::Asking(attempts) | Stage::Reporting(_, attempts) => tried(attempts),
+            Stage::Recording | Stage::Committing | Stage::Running(_) | Stage::Concluding(_) => {
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Cases of the node's rules: given a past, when something happens, then exactly this is done.
+
+mod admission;
+mod endings;
+mod fixture;
+mod offers;
+mod restarts;
+mod simulation;
+mod starts;
