@@ -145,6 +145,7 @@ impl Exchange<'_> {
         loop {
             self.wait_for_link().await?;
             self.publish().await?;
+            self.last = Some(no_answer(&self.subject));
             match self.hear(Instant::now() + TRY_TIMEOUT).await {
                 ControlFlow::Break(outcome) => return outcome,
                 ControlFlow::Continue(()) => (),
@@ -204,10 +205,7 @@ impl Exchange<'_> {
                         return ControlFlow::Break(Err(self.denied(&subject)));
                     }
                 }
-                () = sleep_until(time) => {
-                    self.last.get_or_insert_with(|| no_answer(&self.subject));
-                    return ControlFlow::Continue(());
-                }
+                () = sleep_until(time) => return ControlFlow::Continue(()),
                 _ = changes.changed() => if !self.client.connected() {
                     return ControlFlow::Continue(());
                 }
