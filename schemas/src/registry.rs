@@ -235,6 +235,9 @@ pub struct RelationshipsAnswer {
     pub tasked_by: Vec<PrincipalId>,
     /// Agents that answer to it.
     pub reports: Vec<PrincipalId>,
+    /// Whether one of the three lists was cut after 1000.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// Answer to `deregister`.
