@@ -13,23 +13,34 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
+/// A stop is done when every thread has stopped; `kill` returns before.
 const SCRIPT: &str = r#"
 dir=$1; log=$2; shift 2
-"$@" </dev/null >>"$log" 2>&1 &
-pid=$!
-echo "$pid"
+start() {
+  "$@" </dev/null >>"$log" 2>&1 &
+  pid=$!
+  echo "$pid"
+}
+stopped() {
+  for stat in /proc/"$pid"/task/*/stat; do
+    read -r line <"$stat" || continue
+    case ${line##*) } in [TtZX]*) ;; *) return 1 ;; esac
+  done
+}
+start "$@"
 while read -r word; do
   case $word in
-    leave) exit 0 ;;
-    wait) wait "$pid"; echo $? ;;
-    *) kill -s "$word" "$pid" 2>/dev/null; echo $? ;;
+    start) start "$@" ;;
+    wait) wait "$pid"; echo $?; pid= ;;
+    STOP) kill -s STOP "$pid"; done=$?; until stopped; do :; done; echo "$done" ;;
+    *) kill -s "$word" "$pid"; echo $? ;;
   esac
 done
-kill -s KILL "$pid" 2>/dev/null
+kill -s KILL "$pid"
 wait "$pid"
 rm -rf -- "$dir"
 "#;
@@ -61,18 +72,21 @@ impl Signal {
     }
 }
 
-/// A running command. Dropping it kills the command and removes its directory.
+/// A command and its directory. Dropping it kills the one and removes the other.
 #[derive(Debug)]
 pub struct Guarded {
-    pid: u32,
     shell: Child,
-    pipes: Mutex<Option<Pipes>>,
+    line: Mutex<Line>,
 }
 
+/// The conversation with the shell.
 #[derive(Debug)]
-struct Pipes {
-    words: ChildStdin,
+struct Line {
+    /// Taken when the shell is to finish.
+    words: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    /// The command's process, until it was waited for.
+    pid: Option<u32>,
 }
 
 impl Guarded {
@@ -94,62 +108,76 @@ impl Guarded {
             .process_group(0)
             .spawn()
             .context("starting sh as a guard")?;
-        let words = shell.stdin.take().expect("stdin was asked to be piped");
+        let words = shell.stdin.take();
         let answers = shell.stdout.take().expect("stdout was asked to be piped");
-        let mut pipes = Pipes { words, answers: BufReader::new(answers) };
-        let pid = pipes.answer()?;
-        Ok(Self { pid, shell, pipes: Mutex::new(Some(pipes)) })
+        let mut line = Line { words, answers: BufReader::new(answers), pid: None };
+        line.pid = Some(line.answer()?);
+        Ok(Self { shell, line: Mutex::new(line) })
     }
 
-    /// The command's process id.
+    /// The command's process id; `None` after it was waited for or killed.
     #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.pid
+    pub fn pid(&self) -> Option<u32> {
+        self.line().pid
     }
 
-    /// Sends `signal`. Fails when the process is gone.
+    /// Sends `signal`; a [`Signal::Stop`] has taken effect when this returns.
+    ///
+    /// Fails when the process is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let status = self.ask(signal.word())?;
-        ensure!(status == 0, "process {} is gone; it cannot get {signal:?}", self.pid);
+        let status = self.line().ask(signal.word())?;
+        ensure!(status == 0, "the process is gone; it cannot get {signal:?}");
         Ok(())
     }
 
     /// Blocks until the command ended, and returns its exit status as a shell gives it
     /// (128 + number of the signal that killed it).
     pub fn wait(&self) -> Result<u32> {
-        self.ask("wait")
+        let mut line = self.line();
+        let status = line.ask("wait")?;
+        line.pid = None;
+        Ok(status)
+    }
+
+    /// Kills the command with SIGKILL and waits until it is gone; the directory stays.
+    pub fn kill(&self) -> Result<()> {
+        ensure!(self.pid().is_some(), "the process is killed already");
+        // It may have ended by itself, and is then as dead as was asked for.
+        self.line().ask(Signal::Kill.word())?;
+        self.wait()?;
+        Ok(())
+    }
+
+    /// Starts the same command again after it was killed or waited for.
+    pub fn start_again(&self) -> Result<()> {
+        let mut line = self.line();
+        ensure!(line.pid.is_none(), "the process was not killed");
+        line.pid = Some(line.ask("start")?);
+        Ok(())
     }
 
     /// Whether the command has ended, by itself or by a signal.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let Some(pid) = self.pid() else { return true };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // The name in parentheses may hold anything; the state stands after the last one.
-        stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']))
-            || stat.is_empty()
+        let state = stat.rsplit_once(')').map_or("", |(_, rest)| rest.trim_start());
+        state.is_empty() || state.starts_with(['Z', 'X'])
     }
 
-    /// Kills the command and keeps its directory.
-    pub fn kill_and_keep(mut self) -> Result<()> {
-        // A process that ended by itself is as dead as was asked for.
-        let _ended_already = self.ask(Signal::Kill.word())?;
-        self.wait()?;
-        if let Some(mut pipes) = self.pipes.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            writeln!(pipes.words, "leave").context("telling the guard to leave")?;
-        }
-        self.shell.wait().context("waiting for the guard")?;
-        Ok(())
-    }
-
-    fn ask(&self, word: &str) -> Result<u32> {
-        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-        let pipes = pipes.as_mut().context("the guard has left")?;
-        writeln!(pipes.words, "{word}").with_context(|| format!("telling the guard {word}"))?;
-        pipes.answer()
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pipes {
+impl Line {
+    fn ask(&mut self, word: &str) -> Result<u32> {
+        let words = self.words.as_mut().context("the guard has finished")?;
+        writeln!(words, "{word}").with_context(|| format!("telling the guard {word}"))?;
+        self.answer()
+    }
+
     fn answer(&mut self) -> Result<u32> {
         let mut line = String::new();
         self.answers.read_line(&mut line).context("reading from the guard")?;
@@ -159,7 +187,7 @@ impl Pipes {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        drop(self.pipes.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.line().words.take());
         // An error means that the guard is gone already.
         drop(self.shell.wait());
     }

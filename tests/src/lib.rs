@@ -21,7 +21,7 @@ mod report;
 pub use eventually::{eventually, eventually_some};
 pub use guard::{Guarded, Signal};
 pub use machine::Machine;
-pub use nats::{NatsCluster, NatsServer, ServerOptions, User};
+pub use nats::{NatsCluster, NatsServer, SavedStore, ServerOptions, User};
 pub use nats_cli::{NATS_CLI_VARIABLE, nats_cli};
 pub use proxy::{Direction, Fault, FaultProxy};
 pub use report::{Better, Measurement, Report, percentile};

@@ -23,7 +23,7 @@ fn alive(pid: u32) -> bool {
 fn a_dropped_guard_kills_the_process_and_removes_its_directory() {
     let dir = tempfile::tempdir().unwrap();
     let guard = sleeper(&dir);
-    let pid = guard.pid();
+    let pid = guard.pid().unwrap();
     assert!(alive(pid) && !guard.has_ended());
     drop(guard);
     assert!(!alive(pid) && !dir.path().exists());
@@ -33,9 +33,32 @@ fn a_dropped_guard_kills_the_process_and_removes_its_directory() {
 fn a_killed_process_leaves_its_directory() {
     let dir = tempfile::tempdir().unwrap();
     let guard = sleeper(&dir);
-    let pid = guard.pid();
-    guard.kill_and_keep().unwrap();
-    assert!(!alive(pid) && dir.path().exists());
+    let pid = guard.pid().unwrap();
+    guard.kill().unwrap();
+    assert!(!alive(pid) && guard.has_ended() && dir.path().exists());
+    assert!(guard.kill().is_err() && guard.signal(Signal::Terminate).is_err());
+}
+
+#[test]
+fn a_killed_process_starts_again_and_still_goes_with_its_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let guard = sleeper(&dir);
+    assert!(guard.start_again().is_err(), "it runs");
+    guard.kill().unwrap();
+    guard.start_again().unwrap();
+    let pid = guard.pid().unwrap();
+    assert!(alive(pid));
+    drop(guard);
+    assert!(!alive(pid) && !dir.path().exists());
+}
+
+#[test]
+fn the_directory_goes_with_the_owner_also_while_the_process_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let guard = sleeper(&dir);
+    guard.kill().unwrap();
+    drop(guard);
+    assert!(!dir.path().exists());
 }
 
 #[tokio::test]

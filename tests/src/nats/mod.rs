@@ -10,4 +10,4 @@ mod tests;
 
 pub use cluster::NatsCluster;
 pub use config::{ServerOptions, User};
-pub use server::NatsServer;
+pub use server::{NatsServer, SavedStore};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 use async_nats::{Client, ConnectOptions};
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -84,7 +84,7 @@ impl NatsServer {
     /// The process id; `None` while it is killed.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.life().guard.as_ref().map(Guarded::pid)
+        self.life().guard.as_ref().and_then(Guarded::pid)
     }
 
     /// JetStream's directory, for tests that copy or damage it while the server is killed.
@@ -129,10 +129,7 @@ impl NatsServer {
 
     /// Kills the process with SIGKILL and waits until it is gone. The store stays.
     pub fn kill(&self) -> Result<()> {
-        match self.life().guard.take() {
-            Some(guard) => guard.kill_and_keep(),
-            None => bail!("nats-server is killed already"),
-        }
+        self.life().guard.as_ref().context("nats-server never ran")?.kill()
     }
 
     /// Freezes the process: connections stay open, nothing is answered.
@@ -152,6 +149,22 @@ impl NatsServer {
         }
         self.spawn_and_listen().await?;
         self.wait_healthy().await
+    }
+
+    /// Copies the store of a killed server, for a test in which the log goes back in time.
+    pub fn save_store(&self) -> Result<SavedStore> {
+        ensure!(self.pid().is_none(), "kill nats-server before its store is copied");
+        // Inside, so that it goes with the server however the test ends.
+        let copy = tempfile::tempdir_in(self.dir.path()).context("making a directory")?;
+        copy_dir(&self.store_dir(), &copy.path().join("store"))?;
+        Ok(SavedStore(copy))
+    }
+
+    /// Puts a saved store in the place of a killed server's.
+    pub fn restore_store(&self, saved: &SavedStore) -> Result<()> {
+        ensure!(self.pid().is_none(), "kill nats-server before its store is replaced");
+        fs::remove_dir_all(self.store_dir()).context("removing the newer store")?;
+        copy_dir(&saved.0.path().join("store"), &self.store_dir())
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
@@ -207,8 +220,17 @@ impl NatsServer {
         fs::write(&config, text).context("writing nats-server's configuration")?;
         let args: [OsString; 4] =
             ["-c".into(), config.into(), "--ports_file_dir".into(), self.dir.path().into()];
-        life.guard = Some(Guarded::spawn(binary, args, self.dir.path(), &self.log_file())?);
-        Ok(())
+        match &life.guard {
+            Some(guard) => {
+                self.forget_ports()?;
+                guard.start_again()
+            }
+            None => {
+                let guard = Guarded::spawn(binary, args, self.dir.path(), &self.log_file())?;
+                life.guard = Some(guard);
+                Ok(())
+            }
+        }
     }
 
     async fn wait_listening(&self) -> Result<()> {
@@ -230,11 +252,22 @@ impl NatsServer {
 
     /// The ports file of the process, once it is there and whole.
     fn ports(&self, suffix: &str) -> Option<Ports> {
-        let entries = fs::read_dir(self.dir.path()).ok()?;
-        let file = entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .find(|path| path.to_string_lossy().ends_with(suffix))?;
-        serde_json::from_str(&fs::read_to_string(file).ok()?).ok()
+        let files = self.files_ending(suffix).ok()?;
+        serde_json::from_str(&fs::read_to_string(files.first()?).ok()?).ok()
+    }
+
+    /// Removes the ports files of killed processes: a process id may come again.
+    fn forget_ports(&self) -> Result<()> {
+        for file in self.files_ending(".ports")? {
+            fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    fn files_ending(&self, suffix: &str) -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.dir.path()).context("reading the server's directory")?;
+        let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        Ok(paths.filter(|path| path.to_string_lossy().ends_with(suffix)).collect())
     }
 
     fn log_file(&self) -> PathBuf {
@@ -244,6 +277,24 @@ impl NatsServer {
     fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A copy of a server's store; removed when dropped.
+#[derive(Debug)]
+pub struct SavedStore(TempDir);
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry.with_context(|| format!("reading {}", from.display()))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_dir(&source, &target)?;
+        } else {
+            fs::copy(&source, &target).with_context(|| format!("copying {}", source.display()))?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, Deserialize)]

@@ -48,6 +48,23 @@ async fn what_was_acknowledged_survives_a_kill_and_the_address_stays() -> Result
 }
 
 #[tokio::test]
+async fn a_restored_store_takes_the_log_back() -> Result<()> {
+    let server = NatsServer::start().await?;
+    stream_with_a_message(&server.connect().await?, 1).await?;
+    assert!(server.save_store().is_err(), "a running server's store is not copied");
+    server.kill()?;
+    let saved = server.save_store()?;
+    server.restart().await?;
+    let context = jetstream::new(server.connect().await?);
+    context.publish("kept", "newer".into()).await?.await?;
+    server.kill()?;
+    server.restore_store(&saved)?;
+    server.restart().await?;
+    assert_eq!(messages_in_stream(&server.connect().await?).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_paused_server_is_silent_until_it_is_resumed() -> Result<()> {
     let server = NatsServer::start().await?;
     let client = server.connect().await?;
