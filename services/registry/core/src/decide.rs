@@ -221,7 +221,7 @@ fn review(state: &State, facts: &Facts, agent: &PrincipalId) -> Decided<Registry
 }
 
 fn reviewed(agent: &Agent, facts: &Facts) -> Option<RegistryEvent> {
-    let verdict = presence::change(agent, facts)?;
+    let verdict = presence::change(agent, facts.beats.get(agent.id()), facts)?;
     Some(RegistryEvent::AgentStatusChanged {
         agent: agent.id().clone(),
         from: agent.present,

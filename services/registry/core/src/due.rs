@@ -3,7 +3,7 @@
 use schemas::{Timestamp, registry::AgentStatus};
 
 use crate::{
-    Agent, Command, Effect, Facts, Listing, State, facts::SHOW_PRESENCE_EVERY_MS, presence,
+    Agent, Beat, Command, Effect, Facts, Listing, State, facts::SHOW_PRESENCE_EVERY_MS, presence,
 };
 
 /// Most commands that one look around names; the rest follows with the next.
@@ -16,15 +16,23 @@ pub(crate) fn due(state: &State, facts: &Facts) -> Vec<Command> {
     if !facts.sweep {
         return Vec::new();
     }
-    state.agents().filter_map(|agent| due_for(agent, facts)).take(DUE_MAX).collect()
+    // Agents and heartbeats are walked side by side: both stand in the order of ids, and looking
+    // each heartbeat up would cost most of the time.
+    let mut beats = facts.beats.iter().peekable();
+    let due = state.agents().filter_map(|agent| {
+        while beats.next_if(|(id, _)| *id < agent.id()).is_some() {}
+        let beat = beats.next_if(|(id, _)| *id == agent.id()).map(|(_, beat)| beat);
+        due_for(agent, beat, facts)
+    });
+    due.take(DUE_MAX).collect()
 }
 
-fn due_for(agent: &Agent, facts: &Facts) -> Option<Command> {
+fn due_for(agent: &Agent, beat: Option<&Beat>, facts: &Facts) -> Option<Command> {
     let id = || agent.id().clone();
     if agent.listing == Listing::Deregistered || agent.set.is_some() {
         return None;
     }
-    if presence::change(agent, facts).is_some() {
+    if presence::change(agent, beat, facts).is_some() {
         return Some(Command::Review { agent: id() });
     }
     is_forgotten(agent, facts).then(|| Command::Archive { agent: id() })

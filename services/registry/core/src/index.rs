@@ -175,11 +175,12 @@ impl Index {
                 None => (pattern.as_str(), false),
             };
             let begin = self.order.partition_point(|slot| self.name(*slot) < stem);
-            for slot in &self.order[begin..] {
+            let rest = &self.order[begin..];
+            let covered = |slot: &usize| {
                 let name = self.name(*slot);
-                if name != stem && !(open && name.starts_with(stem)) {
-                    break;
-                }
+                name == stem || (open && name.starts_with(stem))
+            };
+            for slot in &rest[..rest.partition_point(covered)] {
                 marks.0[*slot] = 0;
             }
         }

@@ -56,14 +56,13 @@ fn calm(agent: &Agent, facts: &Facts, heartbeat: &Heartbeat) -> u32 {
 }
 
 /// The status that presence calls for when it differs from the one it has.
-pub(crate) fn change(agent: &Agent, facts: &Facts) -> Option<Verdict> {
-    let verdict = verdict(agent, facts)?;
+pub(crate) fn change(agent: &Agent, beat: Option<&Beat>, facts: &Facts) -> Option<Verdict> {
+    let verdict = verdict(agent, beat, facts)?;
     (verdict.status != agent.present).then_some(verdict)
 }
 
 /// What presence says of an agent; nothing while too little was heard to say it.
-fn verdict(agent: &Agent, facts: &Facts) -> Option<Verdict> {
-    let beat = facts.beats.get(agent.id());
+fn verdict(agent: &Agent, beat: Option<&Beat>, facts: &Facts) -> Option<Verdict> {
     let fresh = beat.filter(|beat| age_ms(beat, facts) < late_after_ms(agent));
     if let Some(beat) = fresh {
         return alive(agent, beat);
@@ -71,7 +70,7 @@ fn verdict(agent: &Agent, facts: &Facts) -> Option<Verdict> {
     if agent.present == AgentStatus::Offline {
         return None;
     }
-    let silence_ms = silence_ms(agent, facts);
+    let silence_ms = silence_ms(agent, beat, facts);
     if offline_after_ms(agent) <= silence_ms {
         return Some(silent(AgentStatus::Offline, silence_ms));
     }
@@ -99,9 +98,9 @@ fn age_ms(beat: &Beat, facts: &Facts) -> u64 {
 }
 
 /// Milliseconds without a sign of life, counted only while this process would have heard one.
-fn silence_ms(agent: &Agent, facts: &Facts) -> u64 {
+fn silence_ms(agent: &Agent, beat: Option<&Beat>, facts: &Facts) -> u64 {
     let listened_ms = facts.lease_ms.saturating_sub(facts.connected_at_lease_ms);
-    let heard_ms = facts.beats.get(agent.id()).map_or(u64::MAX, |beat| age_ms(beat, facts));
+    let heard_ms = beat.map_or(u64::MAX, |beat| age_ms(beat, facts));
     // A registration is a sign of life too. Only the log knows of it, by the wall clock, which
     // says nothing once it went back behind it.
     let now = Timestamp(facts.now_ms);
