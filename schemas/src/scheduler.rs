@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Audience, Capability, Cursor, ErrorCode, Fault, InstanceId, PrincipalId, TaskId, Timestamp,
+    Audience, Capability, Cursor, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId,
+    Timestamp,
     task::{Outcome, TaskSpec, TaskState, TaskView},
 };
 
@@ -295,6 +296,8 @@ pub enum SchedulerEvent {
         task: TaskId,
         /// The signed envelope, in base64.
         envelope: String,
+        /// SHA-256 of the envelope's bytes, as assignments name it.
+        envelope_hash: Sha256Hash,
         /// Who signed.
         issuer: PrincipalId,
         /// The user it is for.

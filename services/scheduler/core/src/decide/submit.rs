@@ -1,0 +1,116 @@
+//! A signed request becomes a task: accepted, and given to a node or left waiting, in one decision.
+
+use schemas::{
+    Audience,
+    scheduler::{SchedulerEvent, SubmitAnswer},
+};
+
+use super::{Decision, Draft, nothing};
+use crate::{
+    command::{Answer, Rejection, Submission},
+    limits::{LONG_LIFE_MS, LONG_LIVES_PER_ISSUER_MAX},
+    placement::{Candidate, Choice, Tally, denials_of},
+    state::{Demand, Known},
+};
+
+pub(super) fn submit(mut draft: Draft<'_>, submission: &Submission) -> Decision {
+    if let Some(known) = draft.state.known(&submission.task) {
+        return repeated(submission, known);
+    }
+    check_life(&draft, submission)?;
+    let demand = Demand::new(&submission.issuer, &submission.audience, &submission.spec);
+    let candidate = Candidate { id: &submission.task, demand: &demand, task: None };
+    let choice = draft.world().choose(candidate);
+    if let Choice::Nobody(tally) = &choice {
+        check_permission(&draft, candidate, tally)?;
+    }
+    draft.push(accepted(submission));
+    let placed = draft.settle(candidate, choice);
+    let answer = SubmitAnswer {
+        task: submission.task.clone(),
+        state: placed.state,
+        node: placed.node,
+        waiting_for: placed.waiting_for,
+    };
+    Ok(draft.decided(Answer::Submitted(answer)))
+}
+
+/// The same request again is the same task, as it is now.
+fn repeated(submission: &Submission, known: Known<'_>) -> Decision {
+    let task = submission.task.clone();
+    if known.envelope_hash() != submission.envelope_hash {
+        return Err(Rejection::IdTaken(task));
+    }
+    let (node, waiting_for) = match known {
+        Known::Whole(record) => (record.view.node.clone(), record.view.waiting_for.clone()),
+        Known::Kept(kept) => (kept.node.clone(), None),
+        Known::Spent(_) => (None, None),
+    };
+    let answer = SubmitAnswer { task, state: known.state(), node, waiting_for };
+    Ok(nothing(Answer::Submitted(answer)))
+}
+
+fn check_life(draft: &Draft<'_>, submission: &Submission) -> Result<(), Rejection> {
+    let now = draft.now();
+    if submission.expires_at <= now {
+        return Err(Rejection::RequestExpired(submission.task.clone()));
+    }
+    let lives = draft.state.long_lives_of(&submission.issuer, now.0);
+    if LONG_LIFE_MS < submission.expires_at.since_ms(now) && LONG_LIVES_PER_ISSUER_MAX <= lives {
+        let (issuer, limit) = (submission.issuer.clone(), LONG_LIVES_PER_ISSUER_MAX);
+        return Err(Rejection::TooManyLongLives { issuer, limit });
+    }
+    Ok(())
+}
+
+/// Waiting makes sense only for what could ever be: the node must exist and accept the issuer. For
+/// a capability one able node that does is enough, and so is none that is able yet: it may come.
+fn check_permission(
+    draft: &Draft<'_>,
+    candidate: Candidate<'_>,
+    tally: &Tally,
+) -> Result<(), Rejection> {
+    if !draft.facts.fleet.listed {
+        return Ok(());
+    }
+    let audience = &candidate.demand.audience;
+    if let Audience::Node(id) = audience
+        && draft.facts.fleet.get(id).is_none()
+    {
+        return Err(Rejection::NoSuchNode(id.clone()));
+    }
+    if tally.permitted || tally.by_filter.is_empty() {
+        return Ok(());
+    }
+    Err(Rejection::NotPermitted {
+        issuer: candidate.demand.issuer.clone(),
+        audience: audience.to_string(),
+        reasons: denials_of(draft.world(), candidate).join("; "),
+    })
+}
+
+fn accepted(submission: &Submission) -> SchedulerEvent {
+    let Submission {
+        task,
+        envelope,
+        envelope_hash,
+        issuer,
+        subject,
+        audience,
+        spec,
+        grants,
+        expires_at,
+    } = submission.clone();
+    let spec = Box::new(spec);
+    SchedulerEvent::TaskSubmitted {
+        task,
+        envelope,
+        envelope_hash,
+        issuer,
+        subject,
+        audience,
+        spec,
+        grants,
+        expires_at,
+    }
+}

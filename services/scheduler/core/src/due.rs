@@ -1,0 +1,31 @@
+//! What time and observations call for.
+//!
+//! **Invariant:** everything named here still holds, so deciding it changes the state and it is not
+//! named again.
+
+use crate::{command::Command, facts::Facts, limits::DUE_MAX, state::State};
+
+/// Commands that are due.
+pub(crate) fn due(state: &State, facts: &Facts) -> Vec<Command> {
+    let mut commands = Vec::new();
+    let now_ms = facts.moment.now_ms.max(state.at_ms);
+    let passed = |(at_ms, _): &&(u64, schemas::TaskId)| *at_ms <= now_ms;
+
+    let requests = state.index.requests.iter().take_while(passed).take(DUE_MAX);
+    commands.extend(requests.map(|(_, task)| Command::ExpireRequest { task: task.clone() }));
+
+    let assignments = state.index.assignments.iter().take_while(passed).take(DUE_MAX);
+    commands.extend(assignments.filter_map(|(_, id)| {
+        let epoch = state.tasks.get(id)?.view.epoch;
+        Some(Command::ExpireAssignment { task: id.clone(), epoch })
+    }));
+
+    let silent = facts.leases.run_out(state, facts.moment).take(DUE_MAX);
+    commands.extend(silent.map(|(id, epoch)| Command::DeclareLost { task: id.clone(), epoch }));
+
+    let nodes: Vec<_> = facts.ready(state).take(DUE_MAX).cloned().collect();
+    if !nodes.is_empty() {
+        commands.push(Command::PlaceQueued { nodes });
+    }
+    commands
+}
