@@ -28,6 +28,6 @@ pub struct RunLimits {
     /// Bytes of stdout and of stderr each that are handed on. More is counted and hashed, then
     /// dropped; the run goes on.
     pub output_bytes: u64,
-    /// From SIGTERM to SIGKILL.
+    /// From SIGTERM to SIGKILL; with none, there is no SIGTERM.
     pub grace: Duration,
 }

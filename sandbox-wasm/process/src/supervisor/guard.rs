@@ -114,6 +114,10 @@ impl<'a> Guard<'a> {
             return;
         }
         self.verdict = verdict;
+        if self.beginning.grace.is_zero() {
+            self.phase = Phase::Killing;
+            return;
+        }
         self.phase = Phase::Ending { kill_at: now.saturating_add(self.beginning.grace) };
         let processes = descendants(getpid());
         signal_all(&processes, Signal::TERM);
@@ -155,20 +159,37 @@ impl<'a> Guard<'a> {
 
     /// Kills until no child is left and tells how many could not be killed.
     fn kill_tree(&mut self) -> u32 {
-        let give_up_at = wire::now().saturating_add(KILL_LIMIT);
-        while self.reap() {
+        let started = wire::now();
+        loop {
+            let round = wire::now();
             let processes = descendants(getpid());
             let fresh = processes.iter().filter(|process| !self.killed.contains(process));
             let alive: Vec<Pid> = fresh.copied().filter(|process| is_alive(*process)).collect();
             self.killed.extend(alive);
             signal_all(&processes, Signal::KILL);
-            if give_up_at <= wire::now() {
+            if started.saturating_add(KILL_LIMIT) <= round {
                 return count(processes.iter().filter(|process| is_alive(**process)).count());
             }
-            wait_for(&[&self.beginning.children], KILL_ROUND);
+            // At least as long as looking took: in a large tree that is better spent on dying.
+            let pause = wire::now().saturating_sub(round).max(KILL_ROUND);
+            if !self.reap_for(pause) {
+                return 0;
+            }
+        }
+    }
+
+    /// Collects children for some time; false as soon as there is no child at all.
+    fn reap_for(&mut self, time: Duration) -> bool {
+        let until = wire::now().saturating_add(time);
+        while self.reap() {
+            let rest = until.saturating_sub(wire::now());
+            if rest.is_zero() {
+                return true;
+            }
+            wait_for(&[&self.beginning.children], rest);
             self.clear_children();
         }
-        0
+        false
     }
 
     fn ended(self, survived: u32) -> Ended {

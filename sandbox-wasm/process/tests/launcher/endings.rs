@@ -40,6 +40,18 @@ async fn a_run_that_ignores_sigterm_is_killed_after_its_grace() {
 }
 
 #[tokio::test]
+async fn without_a_grace_period_there_is_no_sigterm() {
+    let mut case = script("trap 'echo heard' TERM; echo up; while :; do sleep 0.01; done");
+    case.request.limits.grace = Duration::ZERO;
+    let mut run = case.start().await;
+    read_lines(&mut run, 1).await;
+    run.cancel();
+    let exit = within(run.wait()).await;
+    assert_eq!(ended(&exit), (Verdict::Cancelled, Status::Signal(9)));
+    assert_eq!(exit.stdout.bytes, 3);
+}
+
+#[tokio::test]
 async fn a_cancelled_run_may_tidy_up_within_its_grace() {
     let case = script("trap 'echo tidied; exit 3' TERM; echo up; while :; do sleep 0.01; done");
     let mut run = case.start().await;

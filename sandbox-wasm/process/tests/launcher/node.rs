@@ -1,7 +1,7 @@
 //! What becomes of runs when something is the matter with their node.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -72,8 +72,11 @@ fn node(shell: &str, test: &str) -> (Child, String) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(node.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut stdout = BufReader::new(node.stdout.take().unwrap());
+    let mut lines = stdout.by_ref().lines().map_while(Result::ok);
     // The test harness may write its own words on the same line first.
     let answer = lines.find_map(|line| line.split_once("answer=").map(|(_, it)| it.to_owned()));
+    // Kept open, for the harness has more to say.
+    node.stdout = Some(stdout.into_inner());
     (node, answer.expect("the node gave no answer"))
 }
