@@ -15,6 +15,7 @@ mod hash;
 mod id;
 pub mod manifest;
 pub mod permission;
+pub mod projection;
 pub mod protocol;
 pub mod registry;
 pub mod sandbox;

@@ -1,10 +1,37 @@
 //! The loop that every service shares: decide, commit, answer, project, follow.
+//!
+//! **Invariant:** one process at a time writes a partition's log; safety rests on the log's fence
+//! and on nothing else.
 
 #![forbid(unsafe_code)]
 
+mod ask;
+mod bucket;
+mod clock;
+mod decision;
+mod follow;
+mod lead;
+mod mind;
+mod partition;
+mod position;
+mod projector;
+mod repeats;
+mod replica;
 mod service;
+mod snapshot;
+mod stage;
 
+pub use ask::{Ask, AskAbout, Said};
+pub use bucket::ProjectionError;
+pub use clock::wall_clock_ms;
+pub use follow::FollowError;
+pub use partition::{Companion, Partition, PartitionError, Role};
+pub use position::{Position, PositionError, PositionFile};
+pub use projector::{Projector, Rebuild, RebuildMode, RowReader};
+pub use replica::{FoldError, Head};
 pub use service::{
     AnswerOf, Caller, CommandOf, EffectContext, EffectOf, EventOf, ObservationOf, Observer,
     Request, Row, Service, StateOf,
 };
+pub use snapshot::{SnapshotError, Snapshots};
+pub use stage::{Beat, Committed, Lines, Stage};

@@ -24,7 +24,7 @@ pub trait Service: Send + Sync + Sized + 'static {
             Facts: Send + 'static,
             Observation: Send + 'static,
             Rejection: Into<Fault> + Send + 'static,
-            Effect: Send + 'static,
+            Effect: Clone + Send + 'static,
         > + 'static;
 
     /// The word in its subjects.
@@ -60,9 +60,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = ()> + Send;
 
     /// Writes the log's head into an answer that names it: everything up to there is included.
-    fn stamp(answer: &mut AnswerOf<Self>, head: Cursor) {
-        let _ = (answer, head);
-    }
+    fn stamp(_answer: &mut AnswerOf<Self>, _head: Cursor) {}
 
     /// Completes the answer to a query with what has left the state for its buckets.
     ///
@@ -76,7 +74,7 @@ pub trait Service: Send + Sync + Sized + 'static {
         std::future::ready(Ok(answer))
     }
 
-    /// Subjects whose messages are observations, heard by the writer and by standbys alike.
+    /// Subjects whose messages are observations; the writer hears all of them.
     const HEARS: &'static [&'static str] = &[];
 
     /// Reads a message of one of [`Self::HEARS`].
