@@ -92,7 +92,8 @@ async fn a_program_runs_where_it_was_told_to() {
 
 #[tokio::test]
 async fn arguments_arrive_as_they_are() {
-    let words = ["printf", "%s|", "two words", "$HOME", "*", "", "a;b", "line\nbreak", "umlaut \u{e4}"];
+    let words =
+        ["printf", "%s|", "two words", "$HOME", "*", "", "a;b", "line\nbreak", "umlaut \u{e4}"];
     let (_, stdout, _) = command(&words).finish().await;
     assert_eq!(String::from_utf8(stdout).unwrap(), format!("{}|", words[2..].join("|")));
 }
