@@ -37,7 +37,7 @@ pub(crate) fn answer(state: &State, query: &Query, facts: &Facts) -> Result<Answ
 }
 
 /// An agent as others see it.
-pub(crate) fn view(agent: &Agent, facts: &Facts) -> AgentView {
+fn view(agent: &Agent, facts: &Facts) -> AgentView {
     let presence = match agent.listing {
         Listing::Listed | Listing::Archived => facts.presence(agent.id()),
         Listing::Deregistered => None,

@@ -6,14 +6,12 @@ use schemas::{
     manifest::{MANIFEST_ENTRIES_MAX, TEXT_BYTES_MAX},
     protocol::{PROTOCOL_VERSION, check_version},
     registry::{
-        AgentStatus, DeregisterAnswer, RegisterAnswer, RegisterRequest, RegistryEvent, StatusSet,
-        UpdateStatusRequest,
+        AgentStatus, AgentView, DeregisterAnswer, RegisterAnswer, RegisterRequest, RegistryEvent,
+        StatusSet, UpdateStatusRequest,
     },
 };
 
-use crate::{
-    Agent, Answer, Command, Facts, Listing, Registry, State, answer::view, due, evolve, presence,
-};
+use crate::{Agent, Answer, Command, Facts, Listing, Registry, State, due, evolve, presence};
 
 /// Why a command or a query is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,8 +116,8 @@ fn register(
         events.extend(before.and_then(|before| came_back(before, caller)));
     }
     let after = after(before, &events, facts);
-    let agent = view(after.as_ref().or(before).expect("a registration leaves an agent"), facts);
-    let answer = RegisterAnswer { agent, protocol: PROTOCOL_VERSION };
+    let agent = after.as_ref().or(before).expect("a registration leaves an agent");
+    let answer = RegisterAnswer { agent: recorded_view(agent), protocol: PROTOCOL_VERSION };
     Ok(Decided { events, answer: Answer::Registered(Box::new(answer)) })
 }
 
@@ -159,7 +157,7 @@ fn update_status(
         }
     };
     let after = after(Some(before), &events, facts);
-    let answer = view(after.as_ref().unwrap_or(before), facts);
+    let answer = recorded_view(after.as_ref().unwrap_or(before));
     Ok(Decided { events, answer: Answer::Agent(Box::new(answer)) })
 }
 
@@ -234,6 +232,11 @@ fn archive(state: &State, facts: &Facts, agent: &PrincipalId) -> Decided<Registr
     let forgotten = state.agent(agent).filter(|agent| due::is_forgotten(agent, facts));
     let event = forgotten.map(|agent| RegistryEvent::AgentArchived { agent: agent.id().clone() });
     Decided { events: event.into_iter().collect(), answer: Answer::Nothing }
+}
+
+/// An agent in the answer to a command. Such answers are recorded, and heartbeats never are.
+fn recorded_view(agent: &Agent) -> AgentView {
+    agent.view(None)
 }
 
 /// The agent as the events leave it; nothing when there are none.
