@@ -3,3 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod broker;
+pub mod context;
+pub mod files;
+pub mod home;
+pub mod material;
+pub mod output;

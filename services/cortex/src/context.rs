@@ -1,0 +1,207 @@
+//! Contexts: how to reach which Cortex as whom, kept by name as natscli keeps them.
+
+use std::{fmt, fs, path::PathBuf};
+
+use client::{ConnectOptions, Credentials};
+use schemas::{ErrorCode, Fault, PrincipalId};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    files::{self, FileError},
+    home::Home,
+};
+
+/// The context that `cortex up` makes.
+pub const LOCAL: &str = "local";
+
+/// How to reach one Cortex as one principal.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// Address of the broker.
+    pub url: String,
+    /// As whom.
+    pub principal: PrincipalId,
+    /// User of the broker's configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Password of that user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Token of the broker's configuration, instead of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// File with the seed of an nkey, instead of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nkey_seed_file: Option<PathBuf>,
+    /// File with the authority that the broker's certificate comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// Name of the cluster, which every signature is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// File with the key that signs the principal's requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+impl Context {
+    /// Reaches `url` as `principal`, with nothing to prove it by.
+    #[must_use]
+    pub fn new(url: impl Into<String>, principal: PrincipalId) -> Self {
+        Self {
+            url: url.into(),
+            principal,
+            user: None,
+            password: None,
+            token: None,
+            nkey_seed_file: None,
+            ca: None,
+            cluster: None,
+            key: None,
+        }
+    }
+
+    /// What the connection needs.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when the context names more than one way to log in.
+    pub fn connect_options(&self) -> Result<ConnectOptions, Fault> {
+        let invalid = |message: &str| Err(Fault::new(ErrorCode::ConfigInvalid, message));
+        let credentials = match (&self.user, &self.password, &self.token, &self.nkey_seed_file) {
+            (None, None, None, None) => Credentials::None,
+            (Some(user), Some(password), None, None) => {
+                Credentials::UserPassword { user: user.clone(), password: password.clone() }
+            }
+            (None, None, Some(token), None) => Credentials::Token(token.clone()),
+            (None, None, None, Some(path)) => Credentials::NkeySeedFile(path.clone()),
+            (Some(_), None, None, None) => {
+                return invalid("the context has a user and no password");
+            }
+            _ => return invalid("the context names more than one way to log in"),
+        };
+        let mut options = ConnectOptions::new(self.url.clone(), self.principal.clone());
+        options.credentials = credentials;
+        options.ca = self.ca.clone();
+        Ok(options)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("url", &self.url)
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The contexts of one home.
+#[derive(Debug)]
+pub struct Contexts<'a> {
+    home: &'a Home,
+}
+
+impl<'a> Contexts<'a> {
+    /// Those that `home` keeps.
+    #[must_use]
+    pub fn new(home: &'a Home) -> Self {
+        Self { home }
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, Fault> {
+        // The same words as ids: nothing that could name another directory.
+        PrincipalId::parse(name).map_err(|error| {
+            Fault::new(ErrorCode::InvalidId, format!("the name of a context: {error}"))
+        })?;
+        Ok(self.home.contexts().join(format!("{name}.toml")))
+    }
+
+    /// Names of all contexts, sorted.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when the directory cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, Fault> {
+        let directory = self.home.contexts();
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(FileError::new("reading", &directory, error).into()),
+        };
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The context of that name.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when there is none, or it does not parse.
+    pub fn read(&self, name: &str) -> Result<Context, Fault> {
+        let path = self.path(name)?;
+        let text = files::read_if_there(&path)?.ok_or_else(|| {
+            Fault::new(ErrorCode::ConfigInvalid, format!("there is no context {name}"))
+                .with_hint("`cortex ctx ls` shows them; `cortex up` makes one named local")
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            // The message of the error alone: its long form quotes the line, maybe a password.
+            let message = format!("{} does not parse: {}", path.display(), error.message());
+            Fault::new(ErrorCode::ConfigInvalid, message)
+        })
+    }
+
+    /// Keeps a context under a name.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ID` for the name, `CONFIG_INVALID` when it cannot be written.
+    pub fn write(&self, name: &str, context: &Context) -> Result<(), Fault> {
+        let text = files::toml_text(context);
+        Ok(files::write_private(&self.path(name)?, text.as_bytes())?)
+    }
+
+    /// Name of the selected context.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when the selection cannot be read.
+    pub fn selected(&self) -> Result<Option<String>, Fault> {
+        let text = files::read_if_there(&self.home.selected_context())?;
+        Ok(text.map(|text| text.trim().to_owned()).filter(|name| !name.is_empty()))
+    }
+
+    /// Selects a context that exists.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when it does not, or the selection cannot be written.
+    pub fn select(&self, name: &str) -> Result<(), Fault> {
+        self.read(name)?;
+        Ok(files::write_private(&self.home.selected_context(), format!("{name}\n").as_bytes())?)
+    }
+
+    /// Forgets a context.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when there is none.
+    pub fn remove(&self, name: &str) -> Result<(), Fault> {
+        let path = self.path(name)?;
+        fs::remove_file(&path).map_err(|error| FileError::new("removing", &path, error))?;
+        if self.selected()?.as_deref() == Some(name) {
+            let selection = self.home.selected_context();
+            fs::remove_file(&selection)
+                .map_err(|error| FileError::new("removing", &selection, error))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
