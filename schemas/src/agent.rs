@@ -58,7 +58,11 @@ pub struct NodeReport {
     /// Runs at the same time.
     pub slots: u32,
     /// Well-known tools found on the PATH, with the path.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::strict::unique_keys"
+    )]
     pub tools: BTreeMap<String, String>,
     /// What the node enforces around a run, and what it does not.
     pub sandbox: SandboxReport,

@@ -6,6 +6,9 @@ use serde_json::value::RawValue;
 
 use crate::{Cursor, PrincipalId, Timestamp};
 
+/// Verb of every service: [`EventsRequest`] to [`EventsAnswer`].
+pub const EVENTS_VERB: &str = "events";
+
 /// One committed event with its place in the log.
 ///
 /// The live feed may lose, repeat and reorder: drop what is not newer than the last cursor, and

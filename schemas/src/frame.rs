@@ -17,7 +17,7 @@ pub const FRAME_VERSION: u16 = 1;
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 
 /// One message of an event log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Frame {
     /// [`FRAME_VERSION`].
@@ -37,7 +37,7 @@ pub struct Frame {
 }
 
 /// One command's outcome, as the log keeps it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRecord {
     /// The command's id: its sender's, or one made up for a command without.
@@ -58,11 +58,12 @@ pub struct DecisionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<RecordedAnswer>,
     /// What happened.
+    #[schemars(with = "Vec<serde_json::Value>")]
     pub events: Vec<Box<RawValue>>,
 }
 
 /// Lets a repeated command be answered alike, by this writer or the next.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedAnswer {
     /// SHA-256 of verb and body; another body under the same id is refused.
@@ -70,11 +71,12 @@ pub struct RecordedAnswer {
     /// Until when the command may be repeated.
     pub not_after: Timestamp,
     /// The answer as it was sent.
+    #[schemars(with = "serde_json::Value")]
     pub body: Box<RawValue>,
 }
 
 /// Events of the log itself, told apart from a service's by their `log.` prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum LogEvent {
     /// A writer took over; the frame's revision is the number of its term.

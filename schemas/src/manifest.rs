@@ -45,10 +45,18 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports_to: Vec<PrincipalId>,
     /// References to secrets, such as `k8s-secret:cortex/proxmox-creds#token`; never the secrets.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::strict::unique_keys"
+    )]
     pub credentials: BTreeMap<String, String>,
     /// Words that tasks can select by.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::strict::unique_keys"
+    )]
     pub labels: BTreeMap<String, String>,
     /// How much it takes on.
     #[serde(default)]

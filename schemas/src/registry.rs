@@ -35,9 +35,11 @@ pub mod verb {
     /// [`super::AgentRequest`] to [`super::DeregisterAnswer`].
     pub const DEREGISTER: &str = "deregister";
     /// [`crate::feed::EventsRequest`] to [`crate::feed::EventsAnswer`].
-    pub const EVENTS: &str = "events";
+    pub const EVENTS: &str = crate::feed::EVENTS_VERB;
+    /// [`crate::projection::RebuildRequest`] to [`crate::projection::RebuildAnswer`].
+    pub const REBUILD: &str = crate::projection::REBUILD_VERB;
     /// All of them.
-    pub const ALL: [&str; 11] = [
+    pub const ALL: [&str; 12] = [
         REGISTER,
         HEARTBEAT,
         GET_AGENTS,
@@ -49,6 +51,7 @@ pub mod verb {
         RELATIONSHIPS,
         DEREGISTER,
         EVENTS,
+        REBUILD,
     ];
 }
 
@@ -213,7 +216,11 @@ pub struct UpdateStatusRequest {
     /// The status to show; `online` gives it back to presence.
     pub status: AgentStatus,
     /// Why, and whatever else is worth knowing.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::strict::unique_keys"
+    )]
     pub details: BTreeMap<String, String>,
 }
 
@@ -318,7 +325,11 @@ pub struct StatusSet {
     /// To what.
     pub status: AgentStatus,
     /// Why, and whatever else is worth knowing.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::strict::unique_keys"
+    )]
     pub details: BTreeMap<String, String>,
 }
 

@@ -175,6 +175,7 @@ pub struct SandboxReport {
     /// The set of mechanisms in use.
     pub tier: Tier,
     /// Each property that the node knows of.
+    #[serde(deserialize_with = "crate::strict::unique_keys")]
     pub properties: BTreeMap<Property, PropertyReport>,
 }
 

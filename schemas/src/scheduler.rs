@@ -30,10 +30,14 @@ pub mod verb {
     /// [`super::TaskRequest`] to [`crate::task::TaskView`]: a person settles a lost task.
     pub const FORCE_LOST: &str = "force-lost";
     /// [`crate::feed::EventsRequest`] to [`crate::feed::EventsAnswer`].
-    pub const EVENTS: &str = "events";
+    pub const EVENTS: &str = crate::feed::EVENTS_VERB;
+    /// [`crate::projection::RebuildRequest`] to [`crate::projection::RebuildAnswer`].
+    pub const REBUILD: &str = crate::projection::REBUILD_VERB;
     /// All of them.
-    pub const ALL: [&str; 10] =
-        [SUBMIT, START, REPORT, REFUSE, CANCEL, GET_TASK, GET_TASKS, WHY, FORCE_LOST, EVENTS];
+    pub const ALL: [&str; 11] = [
+        SUBMIT, START, REPORT, REFUSE, CANCEL, GET_TASK, GET_TASKS, WHY, FORCE_LOST, EVENTS,
+        REBUILD,
+    ];
 }
 
 /// Hands in a signed request.

@@ -1,6 +1,11 @@
 //! Parsing of what others send: bounded, known fields only, errors that name the place.
 
-use serde::de::DeserializeOwned;
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Visitor},
+};
 
 use crate::{
     ErrorCode, Fault,
@@ -11,7 +16,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// `TOO_LARGE`, `TOO_DEEP`, `MALFORMED_JSON`, `UNKNOWN_FIELD`, `INVALID_ID` or `INVALID_VALUE`.
+/// `TOO_LARGE`, `TOO_DEEP`, `MALFORMED_JSON`, `UNKNOWN_FIELD`, `INVALID_ID`,
+/// `INVALID_CAPABILITY` or `INVALID_VALUE`.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     parse_within(body, COMMAND_BYTES_MAX)
 }
@@ -27,8 +33,20 @@ pub fn parse_within<T: DeserializeOwned>(body: &[u8], bytes_max: usize) -> Resul
         return Err(Fault::new(ErrorCode::TooLarge, message));
     }
     check_depth(body)?;
+    check_shape(body)?;
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| classify(&error))
+}
+
+/// Refuses an array: serde would take its elements for the fields of the message, in order.
+fn check_shape(body: &[u8]) -> Result<(), Fault> {
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => {
+            let message = "an array is no message: a message is one JSON object";
+            Err(Fault::new(ErrorCode::MalformedJson, message))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Counts brackets outside of strings, before any parser recurses.
@@ -60,8 +78,50 @@ fn classify(error: &serde_json::Error) -> Fault {
         ErrorCode::UnknownField
     } else if message.contains("is not an id") {
         ErrorCode::InvalidId
+    } else if message.contains("is not a capability") {
+        ErrorCode::InvalidCapability
     } else {
         ErrorCode::InvalidValue
     };
     Fault::new(code, message)
+}
+
+/// Reads a table and refuses a key that stands in it twice: which of the two values counts would
+/// depend on the parser.
+///
+/// # Errors
+///
+/// The deserializer's, and one that names the key.
+pub fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Debug,
+    V: Deserialize<'de>,
+{
+    deserializer.deserialize_map(UniqueKeys(PhantomData))
+}
+
+struct UniqueKeys<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K, V> Visitor<'de> for UniqueKeys<K, V>
+where
+    K: Deserialize<'de> + Ord + fmt::Debug,
+    V: Deserialize<'de>,
+{
+    type Value = BTreeMap<K, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut table = BTreeMap::new();
+        while let Some(key) = entries.next_key()? {
+            if table.contains_key(&key) {
+                return Err(A::Error::custom(format!("duplicate key {key:?}")));
+            }
+            table.insert(key, entries.next_value()?);
+        }
+        Ok(table)
+    }
 }

@@ -32,7 +32,11 @@ pub struct TaskSpec {
     #[serde(default)]
     pub idempotent: bool,
     /// Labels that the node must have.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::strict::unique_keys"
+    )]
     pub labels: BTreeMap<String, String>,
     /// Properties of the sandbox that the node must enforce.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +61,11 @@ pub enum Work {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cwd: Option<String>,
         /// Added to the scrubbed environment.
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[serde(
+            default,
+            skip_serializing_if = "BTreeMap::is_empty",
+            deserialize_with = "crate::strict::unique_keys"
+        )]
         env: BTreeMap<String, String>,
         /// What it reads; nothing when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]

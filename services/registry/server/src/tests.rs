@@ -41,7 +41,7 @@ fn a_body_that_makes_no_sense_is_refused_with_its_code() {
         (verb::REGISTER, "", ErrorCode::InvalidValue),
         (verb::GET_AGENT, r#"{"id":"a.b"}"#, ErrorCode::InvalidId),
         (verb::GET_AGENT, r#"{"id":">"}"#, ErrorCode::InvalidId),
-        (verb::WHO_CAN, r#"{"capability":"a b"}"#, ErrorCode::InvalidValue),
+        (verb::WHO_CAN, r#"{"capability":"a b"}"#, ErrorCode::InvalidCapability),
         (verb::GET_AGENTS, r#"{"status":"gone"}"#, ErrorCode::InvalidValue),
         (verb::CAN_TASK, r#"{"from":"a"}"#, ErrorCode::InvalidValue),
         (verb::DEREGISTER, r#"{"id":"a","force":true}"#, ErrorCode::UnknownField),
