@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use jetstream_config::{EventLog, LogError};
+use schemas::ErrorCode;
 
 use crate::{
     FoldError, Service,
@@ -28,6 +29,17 @@ pub enum FollowError {
     /// It could not be folded.
     #[error("folding the log failed")]
     Fold(#[source] FoldError),
+}
+
+impl FollowError {
+    /// The code that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Log(error) => error.code(),
+            Self::Fold(error) => error.code(),
+        }
+    }
 }
 
 /// Folds everything that the leader of the log has, showing each event to `each`.

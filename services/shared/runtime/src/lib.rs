@@ -5,13 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod ask;
 mod bucket;
 mod clock;
 mod decision;
+mod door;
+mod feed;
 mod follow;
+mod host;
 mod lead;
 mod mind;
+mod nats_stage;
 mod partition;
 mod position;
 mod projector;
@@ -25,6 +30,7 @@ pub use ask::{Ask, AskAbout, Said};
 pub use bucket::ProjectionError;
 pub use clock::wall_clock_ms;
 pub use follow::FollowError;
+pub use host::{HostConfig, HostContext, HostError, host};
 pub use partition::{Companion, Partition, PartitionError, Role};
 pub use position::{Position, PositionError, PositionFile};
 pub use projector::{Projector, Rebuild, RebuildMode, RowReader};

@@ -83,8 +83,8 @@ impl PartitionError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Follow(FollowError::Log(error)) | Self::Log(error) => error.code(),
-            Self::Follow(FollowError::Fold(error)) => error.code(),
+            Self::Follow(error) => error.code(),
+            Self::Log(error) => error.code(),
             Self::Position(error) => error.code(),
             Self::Snapshot(error) => error.code(),
             Self::Serve(fault) => fault.code,

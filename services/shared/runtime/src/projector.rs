@@ -403,18 +403,4 @@ impl RowReader {
         };
         Ok(parsed.map_err(broken)?.and_then(|projected| projected.row))
     }
-
-    /// Writes a row of a bucket that is not made from a log, over whatever is there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::get`].
-    pub async fn overwrite(&self, bucket: Bucket, key: &str, bytes: Bytes) -> Result<(), Fault> {
-        let fault = |error: StoreError| Fault::new(error.code(), error.to_string());
-        let kv = (self.buckets)(bucket);
-        let expected = kv.row(key).await.map_err(fault)?.map_or(0, |row| row.revision);
-        let key = key.to_owned();
-        let put = jetstream_config::Put { key, expected, kind: RowKind::Value, bytes };
-        kv.put(put).await.map(drop).map_err(fault)
-    }
 }

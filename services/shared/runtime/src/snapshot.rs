@@ -64,9 +64,8 @@ impl SnapshotError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Follow(FollowError::Log(cause)) => cause.code(),
+            Self::Follow(cause) => cause.code(),
             Self::Blobs { cause, .. } => cause.code(),
-            Self::Follow(FollowError::Fold(cause)) => cause.code(),
             Self::Encode(_) => ErrorCode::Internal,
             Self::Damaged { .. } => ErrorCode::LogDamaged,
             Self::Beyond { .. } => ErrorCode::LogRegressed,

@@ -1,0 +1,84 @@
+//! Requests that every service answers alike, from its log and buckets instead of its state.
+
+use std::{future::Future, pin::Pin};
+
+use bytes::Bytes;
+use jetstream_config::JetStreamLog;
+use schemas::{
+    ErrorCode, Fault,
+    feed::{EVENTS_VERB, EventsRequest},
+    projection::{REBUILD_VERB, RebuildRequest},
+    strict,
+    subject::{Bucket, LogName},
+};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Rebuild, RebuildMode, Service, feed::read_events};
+
+/// An answer on its way.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send>>;
+
+/// Answers `events` and `rebuild`.
+pub(crate) struct Admin<S: Service> {
+    log: JetStreamLog,
+    name: LogName,
+    rebuilds: mpsc::Sender<Rebuild>,
+    service: std::marker::PhantomData<fn() -> S>,
+}
+
+impl<S: Service> Clone for Admin<S> {
+    fn clone(&self) -> Self {
+        Self {
+            log: self.log.clone(),
+            name: self.name,
+            rebuilds: self.rebuilds.clone(),
+            service: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<S: Service> Admin<S> {
+    /// Answers from the log `name`, and asks its projector over `rebuilds`.
+    pub(crate) fn new(log: JetStreamLog, name: LogName, rebuilds: mpsc::Sender<Rebuild>) -> Self {
+        Self { log, name, rebuilds, service: std::marker::PhantomData }
+    }
+
+    /// The answer to a request that is ours to answer.
+    pub(crate) fn answers(&self, verb: &str, body: &Bytes) -> Option<Answering> {
+        let (admin, body) = (self.clone(), body.clone());
+        match verb {
+            EVENTS_VERB => Some(Box::pin(async move { admin.events(&body).await })),
+            REBUILD_VERB => Some(Box::pin(async move { admin.rebuild(&body).await })),
+            _ => None,
+        }
+    }
+
+    async fn events(&self, body: &[u8]) -> Result<Bytes, Fault> {
+        let request: EventsRequest = strict::parse(body)?;
+        let read = read_events::<S, _>(&self.log, self.name, &request).await;
+        let broken = |error: crate::FollowError| Fault::new(error.code(), error.to_string());
+        read.map_err(broken).map(|answer| encode(&answer))
+    }
+
+    async fn rebuild(&self, body: &[u8]) -> Result<Bytes, Fault> {
+        let RebuildRequest { bucket, check_only } = strict::parse(body)?;
+        let known = Bucket::parse(&bucket).filter(|bucket| S::BUCKETS.contains(bucket));
+        let unknown = || {
+            let known: Vec<_> = S::BUCKETS.iter().map(|bucket| bucket.as_str()).collect();
+            let message = format!("{bucket} is not made from this log");
+            Fault::new(ErrorCode::InvalidValue, message)
+                .with_hint(format!("its buckets are {}", known.join(", ")))
+        };
+        let mode = if check_only { RebuildMode::Check } else { RebuildMode::Mend };
+        let (reply, answer) = oneshot::channel();
+        let ask = Rebuild { bucket: known.ok_or_else(unknown)?, mode, reply };
+        let stopped = || Fault::new(ErrorCode::NotTheWriter, "this instance has stopped writing");
+        self.rebuilds.send(ask).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?.map(|answer| encode(&answer))
+    }
+}
+
+fn encode(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).expect("answers are plain structs with text keys").into()
+}
