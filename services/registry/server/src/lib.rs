@@ -14,5 +14,23 @@ mod service;
 pub use presence::PresenceRows;
 pub use service::RegistryService;
 
+use jetstream_config::KvBucket;
+use runtime::{HostConfig, HostError};
+use schemas::subject::Bucket;
+use tokio::sync::watch;
+
+/// Runs the registry until `stop`.
+///
+/// # Errors
+///
+/// What only a person can mend; see [`HostError`].
+pub async fn serve(config: HostConfig, stop: watch::Receiver<bool>) -> Result<(), HostError> {
+    let build = |context: runtime::HostContext| {
+        let bucket = KvBucket::new(context.client.nats().clone(), Bucket::Presence);
+        Ok(RegistryService::new(PresenceRows::new(bucket)))
+    };
+    runtime::host(config, build, stop).await
+}
+
 #[cfg(test)]
 mod tests;

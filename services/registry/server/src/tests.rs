@@ -25,7 +25,7 @@ fn a_registration_acts_for_whoever_the_subject_names() {
 
 #[test]
 fn every_verb_is_read_and_every_other_is_named() {
-    for verb in verb::ALL.into_iter().filter(|verb| *verb != verb::EVENTS) {
+    for verb in verb::ALL.into_iter().filter(|verb| ![verb::EVENTS, verb::REBUILD].contains(verb)) {
         let fault = read(verb, "{\"nonsense\":1}").err().unwrap();
         assert_eq!(fault.code, ErrorCode::UnknownField, "{verb}");
     }
