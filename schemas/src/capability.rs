@@ -137,3 +137,6 @@ impl JsonSchema for Capability {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ pub struct AssignmentClaims {
     /// Term of the scheduler's log in which it was decided.
     pub term: u64,
 }
+
+#[cfg(test)]
+mod tests;

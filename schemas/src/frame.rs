@@ -169,3 +169,6 @@ impl JsonSchema for Cursor {
         json_schema!({ "type": "string", "description": "opaque" })
     }
 }
+
+#[cfg(test)]
+mod tests;

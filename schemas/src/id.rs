@@ -122,3 +122,6 @@ impl PrincipalId {
         InstanceId(format!("{name}-{entropy:016x}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

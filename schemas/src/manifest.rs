@@ -289,3 +289,6 @@ fn check_reference(name: &str, reference: &str) -> Result<(), Fault> {
     let problem = "must be a reference: keychain:, k8s-secret:, systemd-cred:, file: or env:";
     Err(invalid(&format!("credentials.{name}"), problem))
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,3 +55,6 @@ pub fn denials(
     }
     denials
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ where
         Ok(table)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,6 +145,12 @@ pub fn output(node: &PrincipalId, task: &TaskId) -> String {
     format!("cortex.out.{node}.{task}")
 }
 
+/// Where the output of a task comes, whichever node runs it.
+#[must_use]
+pub fn output_of(task: &TaskId) -> String {
+    format!("cortex.out.*.{task}")
+}
+
 /// Where one chunk of a blob is kept.
 #[must_use]
 pub fn blob(chunk: &crate::Sha256Hash) -> String {

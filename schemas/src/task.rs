@@ -375,3 +375,6 @@ pub struct Refusal {
     /// When that was decided on.
     pub at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;
