@@ -15,6 +15,9 @@ pub enum Input {
     Recorded(RunKey, RecordKind),
     /// The journal cannot be written any more; the text says why.
     JournalFailed(String),
+    /// The journal was begun anew and can be written again. The shell carries the whole state over
+    /// right after this, for some of what happened meanwhile is in no record.
+    JournalHealed,
     /// The scheduler answered a request to start.
     StartAnswered(StartAnswer),
     /// A request to start failed; the number is the request's.

@@ -110,6 +110,10 @@ impl Node {
             Input::Offer(offer) => self.on_offer(&offer, facts),
             Input::Recorded(key, kind) => self.on_recorded(&key, kind, facts),
             Input::JournalFailed(complaint) => self.on_journal_failed(complaint, facts),
+            Input::JournalHealed => {
+                self.complaint = None;
+                Vec::new()
+            }
             Input::StartAnswered(answer) => self.on_start_answered(&answer, facts),
             Input::StartFailed(key, ask, fault) => self.on_start_failed(&key, ask, &fault, facts),
             Input::Ended(key, outcome) => self.on_ended(&key, *outcome, facts),

@@ -1,3 +1,32 @@
 //! The daemon on a node: dials out, records, runs, reports.
+//!
+//! [`run`] is all of it. The rules are in `agent-core`; here are the socket, the journal, the
+//! processes and the clocks that they need.
+//!
+//! **Invariant:** the node only ever dials out; it listens on no port.
+//! **Invariant:** whatever ends the process, the next start reports every run that was begun.
 
 #![forbid(unsafe_code)]
+
+mod clock;
+mod config;
+mod crash;
+mod daemon;
+mod error;
+mod heartbeat;
+mod incoming;
+mod journal;
+mod keeper;
+mod measure;
+mod outlet;
+mod output;
+mod registrar;
+mod requests;
+mod run;
+mod start;
+mod timings;
+
+pub use config::{ConfigError, CredentialsConfig, ManifestSource, NodeConfig};
+pub use error::NodeError;
+pub use journal::JournalError;
+pub use start::run;

@@ -146,3 +146,16 @@ fn an_end_that_nobody_waits_for_changes_nothing() {
     let past = [running(&key, 1), vec![ended(&key, Verdict::Succeeded)]].concat();
     check_at(&mut node, past, (twice, facts()), &[]);
 }
+
+#[test]
+fn a_healed_journal_holds_what_could_not_be_recorded_meanwhile() {
+    let key = run_key(1, 1);
+    let mut node = node();
+    let failed = Input::JournalFailed("no space left".to_owned());
+    let past = [running(&key, 1), vec![failed, ended(&key, Verdict::Succeeded)]].concat();
+    check(&mut node, past, Input::JournalHealed, &[]);
+    assert_eq!(node.presence().complaint, None);
+    let (_, actions) =
+        crate::Node::recover(super::fixture::profile("i2"), node.carry_over(), &facts());
+    assert_eq!(super::fixture::shown(&actions), ["report 1 Succeeded"]);
+}

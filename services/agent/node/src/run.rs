@@ -1,0 +1,277 @@
+//! Runs what was asked for and says how it ended.
+//!
+//! **Invariant:** every run comes to an outcome, one that could not begin included.
+
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use agent_core::{RunKey, RunOrder};
+use bytes::Bytes;
+use client::Client;
+use futures::FutureExt as _;
+use sandbox_process::{
+    CHUNK_BYTES_MAX, Canceller, Chunk, Exit, LaunchError, Launcher, Leftovers, Run, RunLimits,
+    RunRequest, Status, Stream, StreamTotals,
+};
+use schemas::{
+    ErrorCode, Fault, Sha256Hash, Timestamp,
+    task::{Outcome, OutputSummary, Usage, Verdict, Work},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    clock,
+    outlet::NatsOutlet,
+    output::{Collector, Outlet},
+};
+
+/// How long output may wait for the run's end before it is sent as it appears.
+const STREAM_AFTER: Duration = Duration::from_millis(20);
+/// From SIGTERM to SIGKILL, when a run is ended.
+pub(crate) const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// What runs are made with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Workshop {
+    pub(crate) launcher: Launcher,
+    pub(crate) client: Client,
+    /// Where each run gets a directory of its own.
+    pub(crate) runs_dir: PathBuf,
+}
+
+impl Workshop {
+    /// Runs it to its end; `stop` ends it early.
+    async fn run(&self, order: RunOrder, stop: Arc<Notify>) -> Outcome {
+        let collector = Collector::new(order.key.clone(), NatsOutlet::new(self.client.clone()));
+        match &order.spec.work {
+            Work::Echo { text } => echo(text, order.spec.output_limit_bytes(), collector).await,
+            Work::Command { .. } => self.command(&order, &stop, collector).await,
+        }
+    }
+
+    /// As [`Workshop::run`]; a bug in there costs this run its outcome and no more.
+    pub(crate) async fn run_caught(&self, order: RunOrder, stop: Arc<Notify>) -> Outcome {
+        let run = AssertUnwindSafe(self.run(order, stop)).catch_unwind();
+        run.await.unwrap_or_else(|_| panicked())
+    }
+
+    async fn command<O: Outlet>(
+        &self,
+        order: &RunOrder,
+        stop: &Notify,
+        collector: Collector<O>,
+    ) -> Outcome {
+        let scratch = self.runs_dir.join(directory_name(&order.key));
+        let began_at = clock::wall();
+        if let Err(error) = make_private(&scratch) {
+            let message = format!("cannot make the run's directory {scratch:?}: {error}");
+            return not_run(Fault::new(ErrorCode::Internal, message), began_at);
+        }
+        let request = request(order, &scratch);
+        let outcome = match self.launcher.launch(request).await {
+            Ok(run) => follow(run, stop, collector).await,
+            Err(error) => not_run(launch_fault(&error), began_at),
+        };
+        tokio::spawn(async move {
+            if let Err(error) = tokio::fs::remove_dir_all(&scratch).await {
+                tracing::warn!(%error, ?scratch, "a run's directory stays");
+            }
+        });
+        outcome
+    }
+}
+
+/// Answers with the text, as a run that writes it to stdout.
+async fn echo<O: Outlet>(text: &str, limit: u64, mut collector: Collector<O>) -> Outcome {
+    let started_at = clock::wall();
+    let bytes = text.as_bytes();
+    let kept = usize::try_from(limit).unwrap_or(usize::MAX).min(bytes.len());
+    let mut offset = 0;
+    for piece in bytes[..kept].chunks(CHUNK_BYTES_MAX) {
+        let bytes = Bytes::copy_from_slice(piece);
+        collector.take(Chunk { stream: Stream::Stdout, offset, bytes }).await;
+        offset += length(piece.len());
+    }
+    let totals = StreamTotals {
+        bytes: length(bytes.len()),
+        dropped: length(bytes.len() - kept),
+        sha256: Sha256Hash(Sha256::digest(bytes).into()),
+    };
+    let nothing = StreamTotals { bytes: 0, dropped: 0, sha256: Sha256Hash::ZERO };
+    let [stdout, stderr] = collector.finish([totals, nothing]).await;
+    let base = blank(Verdict::Succeeded, clock::wall());
+    Outcome { exit_code: Some(0), started_at: Some(started_at), stdout, stderr, ..base }
+}
+
+fn request(order: &RunOrder, scratch: &Path) -> RunRequest {
+    let (argv, cwd, env, stdin) = match order.spec.work.clone() {
+        Work::Echo { .. } => Default::default(),
+        Work::Command { argv, cwd, env, stdin } => (argv, cwd, env, stdin),
+    };
+    RunRequest {
+        argv,
+        cwd: cwd.map_or_else(|| scratch.to_owned(), PathBuf::from),
+        scratch: scratch.to_owned(),
+        env,
+        stdin: stdin.unwrap_or_default().into_bytes(),
+        limits: RunLimits {
+            wall_time: Duration::from_millis(order.spec.time_limit_ms()),
+            output_bytes: order.spec.output_limit_bytes(),
+            grace: KILL_GRACE,
+        },
+    }
+}
+
+/// Takes the run's output until there is no more, then its end.
+async fn follow<O: Outlet>(mut run: Run, stop: &Notify, mut collector: Collector<O>) -> Outcome {
+    let started_at = clock::wall();
+    let canceller = run.canceller();
+    let work = async {
+        pump(&mut run, &mut collector).await;
+        run.wait().await
+    };
+    let exit = unless_stopped(work, stop, &canceller).await;
+    let [stdout, stderr] = collector.finish([exit.stdout, exit.stderr]).await;
+    outcome(&exit, started_at, [stdout, stderr])
+}
+
+async fn unless_stopped(
+    work: impl Future<Output = Exit>,
+    stop: &Notify,
+    canceller: &Canceller,
+) -> Exit {
+    tokio::pin!(work);
+    tokio::select! {
+        exit = &mut work => return exit,
+        () = stop.notified() => canceller.cancel(),
+    }
+    work.await
+}
+
+async fn pump<O: Outlet>(run: &mut Run, collector: &mut Collector<O>) {
+    let stream_at = Instant::now() + STREAM_AFTER;
+    loop {
+        tokio::select! {
+            chunk = run.next_chunk() => match chunk {
+                Some(chunk) => collector.take(chunk).await,
+                None => return,
+            },
+            () = sleep_until(stream_at), if !collector.is_streaming() => collector.stream().await,
+        }
+    }
+}
+
+fn outcome(exit: &Exit, started_at: Timestamp, [stdout, stderr]: [OutputSummary; 2]) -> Outcome {
+    let wall_ms = u64::try_from(exit.wall_time().as_millis()).unwrap_or(u64::MAX);
+    let (exit_code, signal) = match exit.status {
+        Status::Code(code) => (Some(code), None),
+        Status::Signal(signal) => (None, Some(signal)),
+        Status::Unknown => (None, None),
+    };
+    let Leftovers { killed, survived } = exit.leftovers;
+    Outcome {
+        exit_code,
+        signal,
+        fault: fault(exit),
+        started_at: Some(started_at),
+        usage: Usage {
+            wall_ms,
+            cpu_ms: exit.cpu_user_ms.saturating_add(exit.cpu_system_ms),
+            memory_peak_bytes: exit.max_rss_bytes,
+            leftovers: killed.saturating_add(survived),
+        },
+        stdout,
+        stderr,
+        ..blank(verdict(exit), started_at.plus_ms(wall_ms))
+    }
+}
+
+fn verdict(exit: &Exit) -> Verdict {
+    match (exit.verdict, exit.status) {
+        (sandbox_process::Verdict::Exited, Status::Code(0)) => Verdict::Succeeded,
+        (sandbox_process::Verdict::Exited, Status::Code(_) | Status::Signal(_)) => Verdict::Failed,
+        (sandbox_process::Verdict::Exited, Status::Unknown) => Verdict::Lost,
+        (sandbox_process::Verdict::TimedOut, _) => Verdict::TimedOut,
+        (sandbox_process::Verdict::Cancelled, _) => Verdict::Cancelled,
+        (sandbox_process::Verdict::SupervisorLost, _) => Verdict::Lost,
+    }
+}
+
+fn fault(exit: &Exit) -> Option<Fault> {
+    match exit.verdict {
+        sandbox_process::Verdict::SupervisorLost => {
+            let message = "the run's supervisor was lost; what could be found of it was killed";
+            Some(Fault::new(ErrorCode::RunInterrupted, message))
+        }
+        sandbox_process::Verdict::Exited
+        | sandbox_process::Verdict::TimedOut
+        | sandbox_process::Verdict::Cancelled => {
+            (0 < exit.leftovers.survived).then(|| survivors(exit.leftovers.survived))
+        }
+    }
+}
+
+fn survivors(count: u32) -> Fault {
+    let message = format!("{count} processes of the run could not be killed");
+    Fault::new(ErrorCode::RunInterrupted, message)
+}
+
+fn launch_fault(error: &LaunchError) -> Fault {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        message.push_str(": ");
+        message.push_str(&error.to_string());
+        cause = error.source();
+    }
+    Fault::new(error.code(), message)
+}
+
+fn not_run(fault: Fault, at: Timestamp) -> Outcome {
+    Outcome { fault: Some(fault), started_at: Some(at), ..blank(Verdict::Failed, clock::wall()) }
+}
+
+/// The outcome of a run whose own task panicked: nobody can tell how far it came.
+fn panicked() -> Outcome {
+    let fault = Fault::new(ErrorCode::Internal, "the node's own code panicked during the run");
+    Outcome { fault: Some(fault), ..blank(Verdict::Lost, clock::wall()) }
+}
+
+fn blank(verdict: Verdict, ended_at: Timestamp) -> Outcome {
+    Outcome {
+        verdict,
+        exit_code: None,
+        signal: None,
+        fault: None,
+        started_at: None,
+        ended_at,
+        usage: Usage::default(),
+        stdout: OutputSummary::default(),
+        stderr: OutputSummary::default(),
+    }
+}
+
+fn directory_name(key: &RunKey) -> String {
+    format!("{}-{}", key.task, key.epoch)
+}
+
+fn make_private(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).expect("a usize fits 64 bits")
+}
+
+#[cfg(test)]
+mod tests;

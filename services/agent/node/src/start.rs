@@ -1,0 +1,224 @@
+//! From settings to a running node: state folder, journal, keys, connection, loop.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use agent_core::{Action, Node, Profile};
+use client::{Client, ConnectOptions};
+use sandbox_process::{Launcher, LauncherConfig};
+use schemas::{
+    agent::{FailureCounters, NodeReport},
+    registry::RegisterRequest,
+};
+use tokio::sync::mpsc;
+use trust::TrustAnchors;
+
+use crate::{
+    NodeConfig, NodeError, clock, crash,
+    daemon::{Daemon, Ears},
+    heartbeat::Pulse,
+    incoming,
+    journal::{History, Journal, JournalEvent},
+    keeper::Keeper,
+    measure::{self, Meter},
+    registrar,
+    requests::Requests,
+    run::Workshop,
+    timings::Timings,
+};
+
+/// What is ready before there is a connection.
+struct Prepared {
+    config: NodeConfig,
+    profile: Profile,
+    launcher: Launcher,
+    meter: Meter,
+    failures: FailureCounters,
+    journal: Journal,
+    history: History,
+    runs_dir: PathBuf,
+    journal_events: mpsc::UnboundedReceiver<JournalEvent>,
+}
+
+/// Runs a node until `shutdown` resolves, then drains it: what runs may end within the grace
+/// period, then it is cancelled; every outcome is reported or left in the journal for the next
+/// start.
+///
+/// Needs a multi-threaded tokio runtime. Installs a panic hook that leaves a report in the state
+/// folder.
+///
+/// # Errors
+///
+/// When settings, state folder, journal or anchors cannot be used, or the connection was given up.
+pub async fn run(
+    config: NodeConfig,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), NodeError> {
+    // The journal's lock may have to be waited for.
+    let prepared = tokio::task::spawn_blocking(move || prepare(config)).await;
+    let prepared = prepared.map_err(|error| NodeError::State {
+        attempt: "prepare the node in",
+        path: PathBuf::new(),
+        source: io::Error::other(error),
+    })??;
+    let mut shutdown = Box::pin(shutdown);
+    let options = connect_options(&prepared.config)?;
+    let client = tokio::select! {
+        client = Client::connect(options) => client?,
+        () = &mut shutdown => return Ok(()),
+    };
+    tracing::info!(node = %prepared.config.id, url = client.url(), "connected");
+    serve(prepared, client, shutdown).await
+}
+
+async fn serve(
+    prepared: Prepared,
+    client: Client,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    let messages = incoming::listen(&client).await?;
+    let Prepared { config, mut meter, profile, .. } = prepared;
+    let report = node_report(&mut meter, &config, &profile);
+    let registration = RegisterRequest {
+        manifest: profile.manifest.clone(),
+        owner: config.owner.clone(),
+        node: Some(report),
+    };
+    let (inputs, heard) = mpsc::unbounded_channel();
+    let ears = Ears {
+        inputs: heard,
+        journal: prepared.journal_events,
+        messages,
+        link: client.on_change(),
+        registration: registrar::start(client.clone(), registration),
+    };
+    let interval_s = profile.manifest.heartbeat_interval;
+    let (node, actions) = recover(profile, prepared.history);
+    let mut daemon = Daemon {
+        node,
+        keeper: Keeper::new(prepared.journal),
+        requests: Requests::new(client.clone(), inputs.clone()),
+        workshop: Workshop {
+            launcher: prepared.launcher,
+            client: client.clone(),
+            runs_dir: prepared.runs_dir,
+        },
+        pulse: Pulse::new(meter, interval_s, prepared.failures),
+        timings: Timings::new(),
+        stops: std::collections::BTreeMap::new(),
+        client,
+        inputs,
+    };
+    daemon.carry_out(actions, std::time::Instant::now());
+    daemon.run(ears, config.drain_grace(), shutdown).await
+}
+
+fn recover(profile: Profile, history: History) -> (Node, Vec<Action>) {
+    if let Some(trimmed) = &history.trimmed {
+        tracing::warn!(
+            kept = trimmed.kept,
+            cut = trimmed.cut,
+            problem = trimmed.problem,
+            "the journal's last write was torn and is cut off; nobody was told that it is on disk"
+        );
+    }
+    let (node, actions) = Node::recover(profile, history.records, &clock::facts());
+    let unfinished = node.presence().running.len();
+    if 0 < unfinished {
+        tracing::info!(unfinished, "an earlier process start left tasks; going on with them");
+    }
+    (node, actions)
+}
+
+fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
+    config.check()?;
+    let manifest = config.manifest()?;
+    let anchors = read_anchors(&config)?;
+    let state_dir = config.state_dir.clone();
+    make_private(&state_dir)?;
+    let (journal, history, journal_events) = Journal::open(&state_dir.join("journal"))?;
+    // From here on this process alone has the folder.
+    let failures = crash::collect(&state_dir).map_err(cannot("read", &state_dir))?;
+    let instance = config.id.instance(rand::random());
+    crash::write_panics(&state_dir, &instance);
+    let runs = state_dir.join("runs");
+    empty(&runs)?;
+    let launcher = Launcher::new(LauncherConfig::default())?;
+    let slots = config.slots.unwrap_or_else(measure::cpus);
+    let runs_dir = runs.join(instance.as_str());
+    make_private(&runs_dir)?;
+    let profile = Profile {
+        instance,
+        slots: manifest.limits.max_tasks.map_or(slots, |max_tasks| slots.min(max_tasks)),
+        manifest,
+        owner: config.owner.clone(),
+        sandbox: launcher.report().clone(),
+        anchors,
+    };
+    let meter = Meter::new();
+    Ok(Prepared {
+        config,
+        profile,
+        launcher,
+        meter,
+        failures,
+        journal,
+        history,
+        runs_dir,
+        journal_events,
+    })
+}
+
+fn read_anchors(config: &NodeConfig) -> Result<TrustAnchors, NodeError> {
+    let path = &config.anchors;
+    let text = fs::read_to_string(path).map_err(cannot("read", path))?;
+    let anchors = TrustAnchors::from_file(&text)
+        .map_err(|source| NodeError::Anchors { path: path.clone(), source })?;
+    match config.cluster()? {
+        Some(wanted) if wanted != *anchors.cluster() => {
+            let found = anchors.cluster().clone();
+            Err(NodeError::OtherCluster { wanted, found })
+        }
+        Some(_) | None => Ok(anchors),
+    }
+}
+
+fn node_report(meter: &mut Meter, config: &NodeConfig, profile: &Profile) -> NodeReport {
+    let Profile { instance, slots, sandbox, .. } = profile;
+    meter.report(instance.clone(), *slots, &config.state_dir, sandbox.clone())
+}
+
+fn connect_options(config: &NodeConfig) -> Result<ConnectOptions, NodeError> {
+    let mut options = ConnectOptions::new(config.url.clone(), config.id.clone());
+    options.credentials = config.broker_credentials()?;
+    options.ca = config.ca.clone();
+    options.max_reconnects = config.max_reconnects;
+    if config.max_reconnects.is_none() {
+        options.connect_within = None;
+    }
+    Ok(options)
+}
+
+fn make_private(path: &Path) -> Result<(), NodeError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(cannot("make the folder", path))
+}
+
+/// Removes what runs of earlier process starts left; they ended with their process.
+fn empty(runs: &Path) -> Result<(), NodeError> {
+    match fs::remove_dir_all(runs) {
+        Ok(()) => (),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+        // Something may still be ending in there; its directory has a name of its own.
+        Err(error) => tracing::warn!(%error, ?runs, "old runs' directories stay"),
+    }
+    make_private(runs)
+}
+
+fn cannot(attempt: &'static str, path: &Path) -> impl Fn(io::Error) -> NodeError {
+    move |source| NodeError::State { attempt, path: path.to_owned(), source }
+}
