@@ -33,8 +33,14 @@ pub const PLACED_PER_DECISION_MAX: usize = 128;
 pub const DUE_MAX: usize = 64;
 /// Most nodes that are compared with the queue at one tick.
 pub const NODES_EXAMINED_PER_TICK_MAX: usize = 1024;
-/// Able nodes that are compared before the best is taken; a small fleet is compared whole.
-pub const CHOICES_MAX: usize = 64;
+/// Fleets up to this size are compared whole for every task.
+pub const SMALL_FLEET_MAX: usize = 64;
+/// Able nodes of a larger fleet that are compared before the best is taken.
+pub const CHOICES_MAX: usize = 8;
+/// Places of a larger fleet that are looked at before all of it is.
+pub const SAMPLES_MAX: u32 = 32;
+/// Neighbours that are looked at in each of those places.
+pub const SAMPLE_NEIGHBOURS: usize = 2;
 /// Waiting tasks of one demand that are looked at for one node: only refused ones are skipped.
 pub const QUEUE_PEEK_MAX: usize = 64;
 /// Most nodes in one `why` answer, so that it fits a message.

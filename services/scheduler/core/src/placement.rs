@@ -13,7 +13,7 @@ use schemas::{Audience, Capability, PrincipalId, TaskId, scheduler::Filter};
 
 use crate::{
     facts::{Facts, Node},
-    limits::{CHOICES_MAX, QUEUE_PEEK_MAX},
+    limits::{CHOICES_MAX, QUEUE_PEEK_MAX, SAMPLES_MAX, SMALL_FLEET_MAX},
     state::{Demand, State, Task, Waiting},
 };
 
@@ -92,28 +92,46 @@ impl<'a> World<'a> {
         if 0 < behind {
             return Choice::Nobody(Tally { behind, permitted: true, ..Tally::default() });
         }
+        match self.best(candidate) {
+            Some(node) => Choice::Node(node.manifest.id.clone()),
+            None => Choice::Nobody(self.tally(candidate)),
+        }
+    }
+
+    /// The best of all that are able; of a large fleet, the best of some.
+    fn best(&self, candidate: Candidate<'_>) -> Option<&'a Node> {
+        let fleet = &self.facts.fleet;
+        let task = candidate.id.as_str();
+        let able = |id: &PrincipalId| {
+            let node = fleet.get(id)?;
+            let eligible = Probe::new(*self, node, candidate).is_eligible();
+            (eligible && !self.is_due_to_older(node, candidate)).then_some(node)
+        };
+        let rank = |node: &&Node| self.rank(candidate.id, node);
+        let wanted = match &candidate.demand.audience {
+            Audience::Node(id) => return able(id),
+            Audience::Can(wanted) => wanted,
+        };
+        if fleet.candidates_max(wanted) <= SMALL_FLEET_MAX {
+            return self.audience(candidate).filter_map(able).max_by_key(rank);
+        }
+        let places = (0..SAMPLES_MAX).map(|nth| stable_hash(&[task, &nth.to_string()]));
+        let some = fleet.samples(wanted, places).filter_map(able).take(CHOICES_MAX);
+        let any = || self.audience(candidate).filter_map(able).take(CHOICES_MAX);
+        some.max_by_key(rank).or_else(|| any().max_by_key(rank))
+    }
+
+    fn tally(&self, candidate: Candidate<'_>) -> Tally {
         let mut tally = Tally::default();
-        let mut best = None;
-        let mut choices = 0;
-        for id in self.audience(candidate) {
-            let Some(node) = self.facts.fleet.get(id) else { continue };
+        for node in self.audience(candidate).filter_map(|id| self.facts.fleet.get(id)) {
             let probe = Probe::new(*self, node, candidate);
             match probe.excluded_by().next() {
-                Some(filter) => {
-                    *tally.by_filter.entry(filter).or_default() += 1;
-                    tally.permitted |= probe.is_permitted();
-                }
-                None if self.is_due_to_older(node, candidate) => tally.behind += 1,
-                None => {
-                    best = best.max(Some((self.rank(candidate.id, node), id)));
-                    choices += 1;
-                }
+                Some(filter) => *tally.by_filter.entry(filter).or_default() += 1,
+                None => tally.behind += 1,
             }
-            if choices == CHOICES_MAX {
-                break;
-            }
+            tally.permitted = tally.permitted || probe.is_permitted();
         }
-        best.map_or(Choice::Nobody(tally), |(_, id)| Choice::Node(id.clone()))
+        tally
     }
 
     /// The oldest waiting task that a node can take now.
@@ -140,7 +158,7 @@ impl<'a> World<'a> {
     ) -> Option<(u64, &'a TaskId)> {
         let (_, head) = waiting.first()?;
         let any = Candidate { id: head, demand, task: None };
-        if Probe::new(*self, node, any).excluded_by().next().is_some() {
+        if !Probe::new(*self, node, any).is_eligible() {
             return None;
         }
         let fits = |id: &TaskId| {
@@ -213,11 +231,8 @@ impl<'a> World<'a> {
 
     /// Lost tasks that the node says it still runs.
     fn still_running(&self, node: &Node) -> i64 {
-        let (Some(lost), Some(beat)) = (self.state.index.lost.get(&node.manifest.id), &node.beat)
-        else {
-            return 0;
-        };
-        let named = beat.running.iter().filter(|run| lost.contains(&run.task)).count();
+        let Some(lost) = self.state.index.lost.get(&node.manifest.id) else { return 0 };
+        let named = lost.iter().filter(|task| node.names(task)).count();
         i64::try_from(named).unwrap_or(i64::MAX / 2)
     }
 }

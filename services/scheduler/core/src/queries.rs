@@ -56,15 +56,14 @@ fn get_tasks(
     let (mut tasks, mut missing, mut last): (Vec<TaskView>, Vec<(usize, Kept)>, _) =
         (Vec::new(), Vec::new(), None);
     let limit = limit.clamp(1, PAGE_MAX);
-    let mut scanned = 0;
     let mut is_last_page = true;
-    for key in state.index.pages.range((Bound::Unbounded, end)).rev() {
+    let newest_first = state.index.pages.range((Bound::Unbounded, end)).rev();
+    for (scanned, key) in newest_first.enumerate() {
         let found = tasks.len() + missing.len();
         if found == limit || scanned == PAGE_SCAN_MAX {
             is_last_page = false;
             break;
         }
-        scanned += 1;
         last = Some(key);
         if let Some(task) = state.tasks.get(&key.task) {
             let view = &task.view;

@@ -1,1 +1,15 @@
-//! Tests.
+//! Cases: given what has happened, when something is asked, then these events or this refusal.
+
+mod cancel;
+mod fleet;
+mod harness;
+mod histories;
+mod leases;
+mod life;
+mod placement;
+mod protocol;
+mod queries;
+mod reminders;
+mod retention;
+mod speed;
+mod start;

@@ -61,14 +61,30 @@ impl<'a> Draft<'a> {
             TaskState::Assigned | TaskState::Started => {
                 *self.overlay.held.entry(node.clone()).or_default() -= 1;
             }
+            TaskState::Lost => {
+                *self.overlay.held.entry(node.clone()).or_default() -= self.names(task);
+            }
             TaskState::Queued
-            | TaskState::Lost
             | TaskState::Succeeded
             | TaskState::Failed
             | TaskState::TimedOut
             | TaskState::Cancelled
             | TaskState::Expired => (),
         }
+    }
+
+    /// The task is given up; it keeps its slot while its node says that it goes on.
+    pub(super) fn lose(&mut self, task: &Task) {
+        self.give_back(task);
+        if let Some(node) = &task.view.node {
+            *self.overlay.held.entry(node.clone()).or_default() += self.names(task);
+        }
+    }
+
+    /// 1 when the node's last beat said that it has the task.
+    fn names(&self, task: &Task) -> i64 {
+        let node = task.view.node.as_ref().and_then(|node| self.facts.fleet.get(node));
+        node.is_some_and(|node| node.names(&task.view.id)).into()
     }
 
     /// The task waits no more.

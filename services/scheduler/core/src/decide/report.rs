@@ -130,7 +130,7 @@ fn lose(
         node: run.node.clone(),
         reason: message.unwrap_or_else(|| "its node cannot tell how it ended".to_owned()),
     });
-    draft.give_back(task);
+    draft.lose(task);
     let state = if task.may_run_again() { draft.place(task, None).state } else { TaskState::Lost };
     draft.decided(counted(run, state))
 }
@@ -150,11 +150,13 @@ fn refused(mut draft: Draft<'_>, run: &Run, task: &Task, fault: &Fault) -> Decis
     } else {
         draft.give_back(task);
     }
-    let last = ends_with(task, fault, sort).map(|state| {
-        draft.push(ended(task, state, fault, draft.now()));
-        state
-    });
-    let state = last.unwrap_or_else(|| draft.place(task, Some(&run.node)).state);
+    let state = match ends_with(task, fault, sort) {
+        Some(state) => {
+            draft.push(ended(task, state, fault, draft.now()));
+            state
+        }
+        None => draft.place(task, Some(&run.node)).state,
+    };
     Ok(draft.decided(counted(run, state)))
 }
 

@@ -39,7 +39,7 @@ pub(super) fn declare_lost(mut draft: Draft<'_>, id: &TaskId, epoch: u64) -> Dec
     if let Some((task, node)) = task.and_then(|task| Some((task, task.view.node.clone()?))) {
         let reason = format!("{node} did not say for {} s that it runs", LEASE_TTL_MS / 1000);
         draft.push(SchedulerEvent::TaskLost { task: id.clone(), epoch, node, reason });
-        draft.give_back(task);
+        draft.lose(task);
         if task.may_run_again() {
             draft.place(task, None);
         }

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use decider::Moment;
 use schemas::{
-    Capability, Manifest, PrincipalId,
+    Capability, Manifest, PrincipalId, TaskId,
     agent::{Heartbeat, NodeReport, RunningTask},
     protocol::{HEARTBEAT_INTERVAL, HEARTBEATS_MISSED_MAX},
     registry::{AgentStatus, AgentView, RegistryEvent},
 };
 
-use crate::placement::stable_hash;
+use crate::{limits::SAMPLE_NEIGHBOURS, placement::stable_hash};
 
 /// An agent, with what was last heard of it.
 #[derive(Clone, Debug)]
@@ -67,8 +67,7 @@ impl Fleet {
         wanted: &Capability,
         from: u64,
     ) -> impl Iterator<Item = &'a PrincipalId> + use<'a> {
-        let names = ring_names(wanted);
-        let rings: Vec<_> = names.iter().filter_map(|name| self.rings.get(name)).collect();
+        let rings = self.rings_for(wanted);
         let earlier = rings.clone();
         rings.into_iter().enumerate().flat_map(move |(nth, ring)| {
             let earlier: Vec<_> = earlier[..nth].to_vec();
@@ -77,6 +76,31 @@ impl Fleet {
                 move |place: &&(u64, PrincipalId)| earlier.iter().any(|ring| ring.contains(*place));
             around.filter(move |place| !seen(place)).map(|(_, id)| id)
         })
+    }
+
+    /// How many agents may cover `wanted`; who stands on several rings counts several times.
+    pub(crate) fn candidates_max(&self, wanted: &Capability) -> usize {
+        self.rings_for(wanted).into_iter().map(BTreeSet::len).sum()
+    }
+
+    /// A few agents that may cover `wanted` from each of these places on.
+    pub(crate) fn samples<'a>(
+        &'a self,
+        wanted: &Capability,
+        places: impl Iterator<Item = u64> + Clone,
+    ) -> impl Iterator<Item = &'a PrincipalId> {
+        let rings = self.rings_for(wanted);
+        places.flat_map(move |place| {
+            let near = |ring: &'a BTreeSet<(u64, PrincipalId)>| {
+                ring.range((place, lowest())..).take(SAMPLE_NEIGHBOURS)
+            };
+            let sampled: Vec<_> = rings.iter().copied().flat_map(near).collect();
+            sampled.into_iter().map(|(_, id)| id)
+        })
+    }
+
+    fn rings_for(&self, wanted: &Capability) -> Vec<&BTreeSet<(u64, PrincipalId)>> {
+        ring_names(wanted).iter().filter_map(|name| self.rings.get(name)).collect()
     }
 
     pub(super) fn list(&mut self, agent: AgentView) {
@@ -197,6 +221,11 @@ impl Node {
                 let rest = wanted.name().strip_prefix(server.name());
                 rest.is_some_and(|rest| rest.starts_with('.'))
             })
+    }
+
+    /// Whether its last beat said that it has the task.
+    pub(crate) fn names(&self, task: &TaskId) -> bool {
+        self.beat.as_ref().is_some_and(|beat| beat.running.iter().any(|run| run.task == *task))
     }
 
     /// Runs that it takes at the same time.

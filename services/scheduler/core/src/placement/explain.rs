@@ -72,8 +72,9 @@ pub(crate) fn waiting_for(world: World<'_>, candidate: Candidate<'_>, tally: &Ta
     if let Audience::Node(id) = audience {
         let Some(node) = world.facts.fleet.get(id) else { return format!("there is no node {id}") };
         let probe = Probe::new(world, node, candidate);
-        let first = probe.excluded_by().next().map(|filter| detail(&probe, filter));
-        return format!("{id}: {}", first.unwrap_or_else(|| "about to be assigned".to_owned()));
+        let details: Vec<String> =
+            probe.excluded_by().map(|filter| detail(&probe, filter)).collect();
+        return format!("{id}: {}", details.join("; "));
     }
     if tally.by_filter.is_empty() {
         return format!("nobody in the fleet is {audience}");

@@ -27,6 +27,20 @@ const ORDER: [Filter; 10] = [
     Filter::Slots,
 ];
 
+/// The same in the order of what they cost, for when only the verdict counts.
+const CHEAPEST_FIRST: [Filter; 10] = [
+    Filter::Audience,
+    Filter::Unenrolled,
+    Filter::Slots,
+    Filter::OutOfRotation,
+    Filter::Offline,
+    Filter::Label,
+    Filter::SandboxProperty,
+    Filter::Refused,
+    Filter::Permission,
+    Filter::Capability,
+];
+
 impl<'a> Probe<'a> {
     pub(crate) fn new(world: World<'a>, node: &'a Node, candidate: Candidate<'a>) -> Self {
         Self { world, node, candidate }
@@ -35,6 +49,11 @@ impl<'a> Probe<'a> {
     /// Every filter that it fails.
     pub(crate) fn excluded_by(self) -> impl Iterator<Item = Filter> {
         ORDER.into_iter().filter(move |filter| self.fails(*filter))
+    }
+
+    /// Whether nothing excludes it.
+    pub(crate) fn is_eligible(&self) -> bool {
+        !CHEAPEST_FIRST.into_iter().any(|filter| self.fails(filter))
     }
 
     fn fails(&self, filter: Filter) -> bool {
@@ -48,7 +67,7 @@ impl<'a> Probe<'a> {
             Filter::Offline => !self.node.is_there(self.world.facts.moment),
             Filter::OutOfRotation => self.node.is_out_of_rotation(),
             Filter::Refused => self.is_refused(),
-            Filter::Slots => self.says_busy() || self.world.free_slots(self.node) == 0,
+            Filter::Slots => self.world.free_slots(self.node) == 0 || self.says_busy(),
         }
     }
 
