@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Disk that JetStream may use, so that a test which overflows it does so quickly and alone.
-const MAX_FILE_STORE: &str = "4GB";
+/// Disk that JetStream may set aside: room for the limits of all streams, little of which is used.
+const MAX_FILE_STORE: &str = "32GB";
 /// Memory for streams that a test keeps in memory.
 const MAX_MEMORY_STORE: &str = "256MB";
 

@@ -17,8 +17,8 @@ use crate::{
 
 /// Bytes of a frame around its decisions, generously.
 const FRAME_HEAD_BYTES: usize = 1024;
-/// Bytes of a decision around its events and its answer, generously.
-const DECISION_HEAD_BYTES: usize = 1024;
+/// Bytes of a decision around its events and its answer: two ids, a hash, two times, the verb.
+const DECISION_HEAD_BYTES: usize = 512;
 /// Largest decision, so that each fits one frame.
 pub(crate) const DECISION_BYTES_MAX: usize = FRAME_BYTES_MAX - FRAME_HEAD_BYTES;
 
