@@ -17,8 +17,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
-/// A stop is done when every thread has stopped; `kill` returns before.
+/// Two signals that a killed owner causes are trapped, or they would end the shell before it killed
+/// the command: SIGPIPE from an answer that nobody reads, and SIGHUP, which the kernel sends to an
+/// orphaned group in which a process is stopped. A stop is done when every thread has stopped;
+/// `kill` returns before.
 const SCRIPT: &str = r#"
+trap : PIPE HUP
 dir=$1; log=$2; shift 2
 start() {
   "$@" </dev/null >>"$log" 2>&1 &

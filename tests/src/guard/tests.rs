@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Guarded, Signal};
-use crate::eventually;
+use crate::{eventually, eventually_some};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -71,27 +71,73 @@ async fn a_signal_reaches_the_process_and_its_exit_status_comes_back() {
     assert!(guard.signal(Signal::Continue).is_err());
 }
 
-/// The owner is a shell that holds the guard's input; it is killed as a test would be.
-#[tokio::test]
-async fn a_killed_owner_takes_the_process_with_it() {
+/// The owner is a shell that says `words` to the guard; it is killed as a test would be.
+async fn check_killed_owner(words: &str, state: char) {
     let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("log");
-    // The fifo stands for the owner's end of the pipe: opened by the owner alone.
-    let script = r#"mkfifo "$1/in"; sh -c "$2" guard "$1/gone" "$1/log" sleep 600 < "$1/in" > "$1/pid" &
-        exec 3>"$1/in"; while :; do read -r _ < /dev/zero; done"#;
-    let mut owner = std::process::Command::new("sh")
+    // The fifo stands for the owner's end of the pipe: opened by the owner alone. Job control gives
+    // the guard a group of its own, as `Guarded` does.
+    // Like a broker, the process outlives a SIGHUP.
+    let script = r#"set -m; mkfifo "$1/in"
+        sh -c "$2" guard "$1/gone" "$1/log" \
+            sh -c 'trap "" HUP; : >"$0/ready"; exec sleep 600' "$1" <"$1/in" >"$1/pid" &
+        exec 3>"$1/in"; until [ -e "$1/ready" ]; do :; done
+        echo "$3" >&3; while :; do read -r _ </dev/zero; done"#;
+    let mut owner = tokio::process::Command::new("sh")
         .args(["-c", script, "owner"])
         .arg(dir.path())
-        .arg(super::SCRIPT)
+        .args([super::SCRIPT, words])
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let pid = crate::eventually_some(DEADLINE, || async {
-        std::fs::read_to_string(dir.path().join("pid")).ok()?.trim().parse::<u32>().ok()
+    let pid = eventually_some(DEADLINE, || async {
+        let said = std::fs::read_to_string(dir.path().join("pid")).ok()?;
+        let pid = said.lines().next()?.parse::<u32>().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.contains(&format!(") {state} ")).then_some(pid)
     })
     .await
     .unwrap();
-    assert!(alive(pid), "{}", std::fs::read_to_string(log).unwrap());
-    owner.kill().unwrap();
-    owner.wait().unwrap();
+    owner.kill().await.unwrap();
     eventually(DEADLINE, || async { !alive(pid) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_owner_takes_the_process_with_it() {
+    check_killed_owner("CONT", 'S').await;
+}
+
+#[tokio::test]
+async fn a_killed_owner_takes_a_stopped_process_with_it() {
+    check_killed_owner("STOP", 'T').await;
+}
+
+/// The owner is killed before it reads the first answer: nobody holds either end of the pipes.
+#[tokio::test]
+async fn an_owner_killed_while_the_process_starts_takes_it_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid_file = dir.path().join("pid");
+    let gone = dir.path().join("gone");
+    std::fs::create_dir(&gone).unwrap();
+    // The process says its own number in a file, for its owner hears nothing.
+    let command = r#"echo $$ > "$1"; exec sleep 600"#;
+    let mut guard = std::process::Command::new("sh")
+        .args(["-c", super::SCRIPT, "guard"])
+        .args([&gone, &dir.path().join("log")])
+        .args(["sh", "-c", command, "sh"])
+        .arg(&pid_file)
+        .stdin(std::process::Stdio::null())
+        .stdout(closed_pipe())
+        .spawn()
+        .unwrap();
+    tokio::task::spawn_blocking(move || guard.wait()).await.unwrap().unwrap();
+    assert!(!gone.exists(), "the guard ended before it had cleaned up");
+    let started = std::fs::read_to_string(pid_file).unwrap_or_default();
+    assert!(!started.trim().parse().is_ok_and(alive), "{started} is alive");
+}
+
+/// The writing end of a pipe that nobody reads.
+fn closed_pipe() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer
 }
