@@ -290,6 +290,18 @@ pub enum Filter {
     Unenrolled,
 }
 
+/// A signed request as it was submitted; a row of `cortex_envelopes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvelopeRow {
+    /// The task that it asks for.
+    pub task: TaskId,
+    /// The signed envelope, in base64.
+    pub envelope: String,
+    /// SHA-256 of the envelope's bytes.
+    pub envelope_hash: Sha256Hash,
+}
+
 /// What the scheduler records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]

@@ -10,7 +10,7 @@ use schemas::{
     registry::{AgentView, RegistryEvent},
     scheduler::{
         CancelAnswer, GetTasksAnswer, ReportAnswer, StartAnswer, SubmitAnswer, TaskSelection,
-        WhyAnswer,
+        WhyAnswer, verb,
     },
     task::{Outcome, TaskSpec, TaskView},
 };
@@ -127,6 +127,25 @@ pub enum Command {
         /// Which.
         task: TaskId,
     },
+}
+
+impl Command {
+    /// The word that names it in the record.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Submit(_) => verb::SUBMIT,
+            Self::Start { .. } => verb::START,
+            Self::Report { .. } => verb::REPORT,
+            Self::Refuse { .. } => verb::REFUSE,
+            Self::Cancel { .. } => verb::CANCEL,
+            Self::ForceLost { .. } => verb::FORCE_LOST,
+            Self::PlaceQueued { .. } => "place-queued",
+            Self::ExpireAssignment { .. } => "expire-assignment",
+            Self::DeclareLost { .. } => "declare-lost",
+            Self::ExpireRequest { .. } => "expire-request",
+        }
+    }
 }
 
 /// What is to be answered from what is known.

@@ -65,7 +65,7 @@ impl Facts {
         self.leases.adopt(state, self.moment);
         self.examine_changed_nodes(state);
         let mut effects = self.reminders.due(state, self.moment.lease_ms);
-        effects.append(&mut self.strays.take());
+        effects.append(&mut self.strays.due(state, self.moment.lease_ms));
         effects
     }
 

@@ -47,6 +47,8 @@ pub const QUEUE_PEEK_MAX: usize = 64;
 pub const WHY_NODES_MAX: usize = 1000;
 /// Most nodes whose refusal of an issuer is spelled out in one rejection.
 pub const DENIALS_NAMED_MAX: usize = 3;
+/// Tasks on a page when the request names no limit.
+pub const PAGE_DEFAULT: usize = 100;
 /// Largest page of tasks, in tasks.
 pub const PAGE_MAX: usize = 1000;
 /// Tasks that one page may look at; a page that finds few is short and says where to go on.

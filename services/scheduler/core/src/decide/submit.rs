@@ -75,7 +75,7 @@ fn check_permission(
     }
     let audience = &candidate.demand.audience;
     if let Audience::Node(id) = audience
-        && draft.facts.fleet.get(id).is_none()
+        && draft.facts.fleet.get(id).is_none_or(|node| node.archived)
     {
         return Err(Rejection::NoSuchNode(id.clone()));
     }

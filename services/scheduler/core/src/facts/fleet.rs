@@ -129,14 +129,14 @@ impl Fleet {
 
     pub(super) fn follow(&mut self, event: RegistryEvent) {
         match event {
-            RegistryEvent::AgentRegistered { manifest, node, registrant: _, owner } => {
+            RegistryEvent::AgentRegistered { manifest, node, registrant, owner } => {
                 let known = self.nodes.get(&manifest.id);
                 let (beat, set) =
                     known.map_or((None, None), |known| (known.beat.clone(), known.set));
                 self.insert(Node {
                     presence: AgentStatus::Online,
                     set,
-                    enrolled: node.is_some(),
+                    enrolled: node.is_some() && registrant == manifest.id,
                     manifest: *manifest,
                     report: node.map(|report| *report),
                     owner,
@@ -145,7 +145,7 @@ impl Fleet {
                 });
             }
             RegistryEvent::AgentStatusChanged { agent, to, .. } => {
-                self.change(&agent, |node| node.presence = to);
+                self.change(&agent, |node| (node.presence, node.archived) = (to, false));
             }
             RegistryEvent::AgentStatusSet { agent, set } => self.change(&agent, |node| {
                 node.set = Some(set.status).filter(|status| *status != AgentStatus::Online);

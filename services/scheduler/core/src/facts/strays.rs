@@ -1,19 +1,29 @@
 //! Runs that a beat names although they have ended or belong to somebody else by now.
 //!
-//! **Invariant:** a stray is told once a while to end; a beat that merely crossed the end of a run
-//! does no harm, for its node no longer knows the run.
+//! **Invariant:** a run is told to end only when it still should a while after it was seen: what was
+//! decided a moment ago may not be committed yet, and a beat may have crossed the end of its run.
 
 use std::collections::BTreeMap;
 
 use schemas::{PrincipalId, TaskId, agent::RunningTask, task::TaskState};
 
-use crate::{command::Effect, limits::REMIND_MAX_MS, state::State};
+use crate::{
+    command::Effect,
+    limits::{REMIND_MAX_MS, REMIND_MS},
+    state::State,
+};
 
-/// What was told to which strays, and when.
+/// What was seen where, and when.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strays {
-    told: BTreeMap<(PrincipalId, TaskId), u64>,
-    pending: Vec<Effect>,
+    seen: BTreeMap<(PrincipalId, TaskId), Stray>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stray {
+    epoch: u64,
+    seen_ms: u64,
+    told: bool,
 }
 
 impl Strays {
@@ -25,19 +35,26 @@ impl Strays {
         run: &RunningTask,
         lease_ms: u64,
     ) {
-        let Some(by) = unwanted_by(state, node, run) else { return };
-        self.told.retain(|_, told_ms| lease_ms.saturating_sub(*told_ms) < REMIND_MAX_MS);
-        let key = (node.clone(), run.task.clone());
-        if self.told.contains_key(&key) {
-            return;
+        if unwanted_by(state, node, run).is_some() {
+            let stray = Stray { epoch: run.epoch, seen_ms: lease_ms, told: false };
+            self.seen.entry((node.clone(), run.task.clone())).or_insert(stray);
         }
-        self.told.insert(key, lease_ms);
-        let (task, node, epoch) = (run.task.clone(), node.clone(), run.epoch);
-        self.pending.push(Effect::SendCancel { task, node, epoch, by });
     }
 
-    pub(crate) fn take(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.pending)
+    /// Cancels for those that have been seen for a while; each is told once, then forgotten.
+    pub(crate) fn due(&mut self, state: &State, lease_ms: u64) -> Vec<Effect> {
+        self.seen.retain(|_, stray| lease_ms.saturating_sub(stray.seen_ms) < REMIND_MAX_MS);
+        let ripe = |stray: &Stray| !stray.told && stray.seen_ms + REMIND_MS <= lease_ms;
+        let mut effects = Vec::new();
+        for ((node, task), stray) in self.seen.iter_mut().filter(|(_, stray)| ripe(stray)) {
+            stray.told = true;
+            let run = RunningTask { task: task.clone(), epoch: stray.epoch };
+            if let Some(by) = unwanted_by(state, node, &run) {
+                let (task, node, epoch) = (task.clone(), node.clone(), stray.epoch);
+                effects.push(Effect::SendCancel { task, node, epoch, by });
+            }
+        }
+        effects
     }
 }
 

@@ -63,7 +63,7 @@ fn a_node_that_names_a_cancelled_run_is_told_to_end_it_once_a_while() {
     scene.sent();
     for _ in 0..3 {
         scene.beat("a-1", &[("t1", 1)]);
-        scene.tick();
+        scene.pass_ms(REMIND_MS);
     }
     assert_eq!(scene.sent(), ["cancel t1 1 at a"]);
 }
@@ -80,7 +80,9 @@ fn a_run_that_goes_on_elsewhere_is_told_to_end() {
     scene.pass_with_beats(30_000, &[(other, &[])]);
     scene.settle();
     scene.sent();
+    assert_eq!(scene.start("t1", 2, other), "go");
     scene.beat(&instance, &[("t1", 1)]);
-    scene.tick();
+    assert_eq!(scene.sent(), Vec::<String>::new());
+    scene.pass_ms(REMIND_MS);
     assert_eq!(scene.sent(), [format!("cancel t1 1 at {first}")]);
 }
