@@ -250,7 +250,7 @@ fn show(action: &Action) -> String {
         Action::Write(Record::Settled { epoch, .. }) => format!("write settled {epoch}"),
         Action::Write(Record::Used { epoch, .. }) => format!("write used {epoch}"),
         Action::Write(Record::Term { term, .. }) => format!("write term {term}"),
-        Action::AskStart(request) => format!("ask {} #{}", request.epoch, request.ask),
+        Action::AskStart(request) => format!("ask {} try {}", request.epoch, request.ask),
         Action::Run(order) => format!("run {}", order.key.epoch),
         Action::Kill(key) => format!("kill {}", key.epoch),
         Action::Report(report) => format!("report {} {:?}", report.epoch, report.outcome.verdict),

@@ -34,7 +34,7 @@ fn a_repeated_offer_makes_the_node_ask_at_once_when_it_was_waiting() {
     let key = run_key(1, 1);
     let failed = Input::StartFailed(key.clone(), 1, unreachable());
     let past = [asking(&key, 1), vec![failed]].concat();
-    check(&mut node(), past, offer(1, 1), &["ask 1 #2"]);
+    check(&mut node(), past, offer(1, 1), &["ask 1 try 2"]);
 }
 
 #[test]

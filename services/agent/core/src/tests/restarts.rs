@@ -55,7 +55,7 @@ fn an_empty_journal_asks_for_nothing() {
 #[test]
 fn what_was_only_accepted_is_asked_for_again_and_may_run() {
     let key = run_key(1, 1);
-    let mut node = restart(journal(asking(&key, 1)), &["ask 1 #1"]);
+    let mut node = restart(journal(asking(&key, 1)), &["ask 1 try 1"]);
     check(&mut node, vec![], answered(StartDecision::Go {}), &["write started 1"]);
     check(&mut node, vec![], on_disk(&key, RecordKind::Started), &["run 1"]);
 }
@@ -63,7 +63,7 @@ fn what_was_only_accepted_is_asked_for_again_and_may_run() {
 #[test]
 fn what_was_accepted_and_is_not_to_run_is_reported_as_lost_and_never_as_not_run() {
     let key = run_key(1, 1);
-    let mut node = restart(journal(asking(&key, 1)), &["ask 1 #1"]);
+    let mut node = restart(journal(asking(&key, 1)), &["ask 1 try 1"]);
     let down = StartDecision::StandDown { code: ErrorCode::AlreadyRunning };
     check(&mut node, vec![], answered(down), &["write ended 1 Lost"]);
     check(&mut node, vec![], on_disk(&key, RecordKind::Ended), &["report 1 Lost"]);
@@ -71,7 +71,7 @@ fn what_was_accepted_and_is_not_to_run_is_reported_as_lost_and_never_as_not_run(
 
 #[test]
 fn what_was_accepted_and_is_cancelled_is_reported_as_lost() {
-    let mut node = restart(journal(asking(&run_key(1, 1), 1)), &["ask 1 #1"]);
+    let mut node = restart(journal(asking(&run_key(1, 1), 1)), &["ask 1 try 1"]);
     let order = CancelOrder { task: task(1), epoch: 1, by: id("alice") };
     check(&mut node, vec![], Input::Cancel(order), &["write ended 1 Lost"]);
 }
@@ -79,7 +79,7 @@ fn what_was_accepted_and_is_cancelled_is_reported_as_lost() {
 #[test]
 fn what_was_accepted_and_is_forgotten_by_the_scheduler_is_dropped() {
     let key = run_key(1, 1);
-    let mut node = restart(journal(asking(&key, 1)), &["ask 1 #1"]);
+    let mut node = restart(journal(asking(&key, 1)), &["ask 1 try 1"]);
     let gone = Fault::new(ErrorCode::TaskNotFound, "no such task");
     let failed = Input::StartFailed(key, 1, gone);
     check(&mut node, vec![], failed, &["write dropped 1 TASK_NOT_FOUND"]);
@@ -157,6 +157,6 @@ fn a_journal_that_was_carried_over_means_the_same() {
 #[test]
 fn recovered_tasks_hold_slots() {
     let past = [asking(&run_key(1, 1), 1), asking(&run_key(2, 1), 2)].concat();
-    let mut node = restart(journal(past), &["ask 1 #1", "ask 1 #1"]);
+    let mut node = restart(journal(past), &["ask 1 try 1", "ask 1 try 1"]);
     check(&mut node, vec![], offer(3, 1), &["refuse 1 NODE_BUSY"]);
 }

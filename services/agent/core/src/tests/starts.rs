@@ -21,7 +21,7 @@ fn cancel(epoch: u64) -> Input {
 #[test]
 fn the_start_is_asked_when_the_record_is_on_disk() {
     let key = run_key(1, 1);
-    check(&mut node(), vec![offer(1, 1)], on_disk(&key, RecordKind::Accepted), &["ask 1 #1"]);
+    check(&mut node(), vec![offer(1, 1)], on_disk(&key, RecordKind::Accepted), &["ask 1 try 1"]);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_go_later_than_its_time_makes_the_node_ask_again() {
     let past = || asking(&key, 1);
     check_at(&mut node(), past(), (go(&key, 1), after(10)), &["write started 1"]);
     let late = facts_at(Duration::from_millis(10_001));
-    check_at(&mut node(), past(), (go(&key, 1), late), &["ask 1 #2"]);
+    check_at(&mut node(), past(), (go(&key, 1), late), &["ask 1 try 2"]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_request_without_an_answer_is_repeated_when_its_go_could_not_count_any_more(
     let mut node = node();
     check_at(&mut node, asking(&key, 1), (Input::Tick, after(9)), &[]);
     assert_eq!(node.next_wake(), Some(Duration::from_secs(10)));
-    check_at(&mut node, vec![], (Input::Tick, after(10)), &["ask 1 #2"]);
+    check_at(&mut node, vec![], (Input::Tick, after(10)), &["ask 1 try 2"]);
     check_at(&mut node, vec![], (go(&key, 1), after(11)), &[]);
     check_at(&mut node, vec![], (go(&key, 2), after(12)), &["write started 1"]);
 }
@@ -107,7 +107,7 @@ fn a_failed_request_is_repeated_with_growing_pauses() {
         let due = node.next_wake().unwrap();
         pauses.push(due - at);
         at = due;
-        let expected = format!("ask 1 #{}", ask + 1);
+        let expected = format!("ask 1 try {}", ask + 1);
         check_at(&mut node, vec![], (Input::Tick, facts_at(at)), &[&expected]);
     }
     assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]), "{pauses:?}");
@@ -119,7 +119,7 @@ fn a_reconnected_node_asks_at_once() {
     let key = run_key(1, 1);
     let failed = Input::StartFailed(key.clone(), 1, unreachable());
     let past = [asking(&key, 1), vec![failed]].concat();
-    check(&mut node(), past, Input::Reconnected, &["ask 1 #2"]);
+    check(&mut node(), past, Input::Reconnected, &["ask 1 try 2"]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_go_from_a_lower_term_is_not_obeyed_and_the_present_writer_is_asked() {
     let past = [asking(&first, 1), vec![high], asking(&second, 2)].concat();
     let mut node = node();
     check(&mut node, past, answer(&second, 1, 7, StartDecision::Go {}), &[]);
-    check_at(&mut node, vec![], (Input::Tick, after(1)), &["ask 1 #2"]);
+    check_at(&mut node, vec![], (Input::Tick, after(1)), &["ask 1 try 2"]);
     let equal = answer(&second, 2, 8, StartDecision::Go {});
     check_at(&mut node, vec![], (equal, after(1)), &["write started 1"]);
 }
