@@ -1,0 +1,133 @@
+//! The broker is checked before it is trusted, by the configuration that Cortex writes for it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use cortex_tests::{Guarded, NatsServer, ServerOptions, User, eventually, eventually_some};
+use jetstream_config::broker::{
+    BrokerError, BrokerEvent, Credentials, DurabilityProof, check_broker, connect,
+};
+use jetstream_config::server_config::{Login, ServerConfig, render};
+use jetstream_config::streams::{self, Replicas};
+use jetstream_config::{Destructive, apply};
+use tempfile::TempDir;
+
+use crate::support::{PATIENCE, options};
+
+/// A server with the configuration that Cortex writes, changed by `change`.
+struct Own {
+    _guard: Guarded,
+    _dir: TempDir,
+    url: String,
+}
+
+async fn start(change: impl Fn(String) -> String) -> Own {
+    let dir = tempfile::tempdir().unwrap();
+    let login = |user: &str| Login { user: user.to_owned(), password: format!("{user}-pw") };
+    let config = ServerConfig {
+        name: "cortex".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port: -1,
+        store_dir: dir.path().join("store"),
+        max_file_store_bytes: streams::storage_bytes(&streams::all(Replicas::One)),
+        cortex_users: vec![login("registry"), login("scheduler")],
+        system_users: vec![login("admin")],
+    };
+    let file = dir.path().join("nats.conf");
+    std::fs::write(&file, change(render(&config).unwrap())).unwrap();
+    let binary = tokio::task::spawn_blocking(cortex_tests::broker::find).await.unwrap().unwrap();
+    let args =
+        ["-c".as_ref(), file.as_os_str(), "--ports_file_dir".as_ref(), dir.path().as_os_str()];
+    let guard = Guarded::spawn(&binary, args, dir.path(), &dir.path().join("log")).unwrap();
+    let ports = eventually_some(PATIENCE, || async { ports(dir.path()) }).await.unwrap();
+    Own { _guard: guard, _dir: dir, url: ports }
+}
+
+/// The address that the server has written down for its clients.
+fn ports(dir: &Path) -> Option<String> {
+    let files = std::fs::read_dir(dir).ok()?.filter_map(Result::ok);
+    let file =
+        files.map(|file| file.path()).find(|path| path.extension() == Some("ports".as_ref()))?;
+    let ports: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
+    Some(ports["nats"][0].as_str()?.to_owned())
+}
+
+fn password(user: &str) -> Credentials {
+    Credentials::UserPassword { user: user.to_owned(), password: format!("{user}-pw") }
+}
+
+#[tokio::test]
+async fn a_server_as_cortex_configures_it_is_trusted_and_holds_everything() {
+    let server = start(|config| config).await;
+    let client = connect(options(&server.url, password("registry")), |_| {}).await.unwrap();
+    let report = check_broker(&client, DurabilityProof::Required).await.unwrap();
+    assert_eq!((report.cluster_size, report.servers.len()), (1, 1));
+    assert_eq!(report.servers[0].name, "cortex");
+    assert_eq!(report.servers[0].sync_always, Some(true));
+    let everything = streams::all(Replicas::One);
+    let applied = apply(&client, &everything, Destructive::Withheld).await.unwrap();
+    assert_eq!(applied.created.len(), everything.len(), "the disk set aside is enough for all");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_sync_is_refused_with_what_to_do() {
+    let lazy = |config: String| config.replace("sync_interval: always", "sync_interval: \"2m\"");
+    let server = start(lazy).await;
+    let client = connect(options(&server.url, password("scheduler")), |_| {}).await.unwrap();
+    let refused = check_broker(&client, DurabilityProof::Required).await.unwrap_err();
+    assert!(matches!(refused, BrokerError::NotDurable { .. }), "{refused}");
+    assert!(refused.fault().hint.contains("sync_interval"));
+    check_broker(&client, DurabilityProof::Waived).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_is_refused_unless_somebody_answers_for_it() {
+    let server = NatsServer::start().await.unwrap();
+    let client = connect(options(&server.url(), Credentials::None), |_| {}).await.unwrap();
+    let refused = check_broker(&client, DurabilityProof::Required).await.unwrap_err();
+    assert!(matches!(refused, BrokerError::DurabilityUnknown), "{refused}");
+    assert!(refused.fault().hint.contains("$SYS.REQ.SERVER.PING.JSZ"));
+    let report = check_broker(&client, DurabilityProof::Waived).await.unwrap();
+    assert_eq!(report.servers[0].sync_always, None);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_apart_from_a_broker_that_is_away() {
+    let server = start(|config| config).await;
+    let wrong =
+        Credentials::UserPassword { user: "registry".to_owned(), password: "wrong".to_owned() };
+    let refused = connect(options(&server.url, wrong), |_| {}).await.unwrap_err();
+    assert_eq!(refused.fault().code, schemas::ErrorCode::PermissionDenied, "{refused}");
+    let url = server.url.clone();
+    drop(server);
+    let away = connect(options(&url, password("registry")), |_| {}).await.unwrap_err();
+    assert_eq!(away.fault().code, schemas::ErrorCode::Unreachable, "{away}");
+}
+
+#[tokio::test]
+async fn what_happens_to_a_connection_is_told_a_denied_subject_too() {
+    let user = User::new("u", "u-pw").limited_to("publish: [\"allowed\", \"_INBOX.>\"]");
+    let with_user = ServerOptions { users: vec![user], ..ServerOptions::default() };
+    let server = NatsServer::start_with(with_user).await.unwrap();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let client = connect(options(&server.url(), password("u")), {
+        let events = Arc::clone(&events);
+        move |event| events.lock().unwrap().push(event)
+    })
+    .await
+    .unwrap();
+    let heard = |wanted: fn(&BrokerEvent) -> bool| events.lock().unwrap().iter().any(wanted);
+    client.publish("forbidden", "x".into()).await.unwrap();
+    let denied = |event: &BrokerEvent| matches!(event, BrokerEvent::PermissionDenied(text) if text.contains("forbidden"));
+    eventually(PATIENCE, || async { heard(denied) }).await.unwrap();
+    server.kill().unwrap();
+    eventually(PATIENCE, || async { heard(|event| *event == BrokerEvent::Disconnected) })
+        .await
+        .unwrap();
+    events.lock().unwrap().clear();
+    server.restart().await.unwrap();
+    eventually(PATIENCE, || async { heard(|event| *event == BrokerEvent::Connected) })
+        .await
+        .unwrap();
+}
