@@ -376,6 +376,9 @@ pub enum SchedulerEvent {
         node: PrincipalId,
         /// The only process start that may say that nothing ran.
         instance: InstanceId,
+        /// The request that it answers: a later one of the same instance proves that it was not
+        /// acted upon.
+        ask: u64,
     },
     /// Somebody asked for its end while it ran.
     TaskCancelRequested {

@@ -49,7 +49,7 @@ fn apply(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
             let refusal = Refusal { node: node.clone(), epoch: *epoch, fault: fault.clone(), at };
             refused(state, task, refusal);
         }
-        SchedulerEvent::TaskStarted { task, node, instance, .. } => {
+        SchedulerEvent::TaskStarted { task, node, instance, ask, .. } => {
             state.change(task, |task| {
                 let again = task.view.state == TaskState::Started;
                 if !again {
@@ -58,6 +58,7 @@ fn apply(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
                 }
                 task.view.state = TaskState::Started;
                 task.instance = Some(instance.clone());
+                task.ask = *ask;
             });
             state.change_node(node, NodeRecord::has_started);
         }
@@ -131,6 +132,7 @@ fn submitted(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
         step: state.step,
         until: Timestamp::default(),
         instance: None,
+        ask: 0,
         lost_epoch: None,
         pauses: BTreeMap::new(),
     };

@@ -85,6 +85,8 @@ pub struct Task {
     pub(crate) until: Timestamp,
     /// The process start that was told to run the present epoch.
     pub(crate) instance: Option<InstanceId>,
+    /// Which of that instance's requests was answered with a go last.
+    pub(crate) ask: u64,
     /// The epoch that was lost, so that its late outcome can be told from an old one.
     pub(crate) lost_epoch: Option<u64>,
     /// Nodes that are not offered the task for a while.

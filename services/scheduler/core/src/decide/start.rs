@@ -6,7 +6,7 @@
 
 use decider::Decided;
 use schemas::{
-    ErrorCode,
+    ErrorCode, Fault,
     scheduler::{SchedulerEvent, StartAnswer, StartDecision},
     task::TaskState,
 };
@@ -41,6 +41,10 @@ pub(super) fn start(draft: Draft<'_>, run: &Run, ask: u64) -> Decision {
             Ok(stand_down(draft, run, ask, ErrorCode::NotTheRunner))
         }
         TaskState::Started if !task.is_cancel_requested() => Ok(go(draft, run, ask)),
+        TaskState::Started if task.ask < ask => Ok(unrun(draft, run, ask, task)),
+        TaskState::Lost if task.ask < ask && task.instance.as_ref() == Some(&run.instance) => {
+            Ok(unrun(draft, run, ask, task))
+        }
         TaskState::Started
         | TaskState::Succeeded
         | TaskState::Failed
@@ -60,9 +64,36 @@ fn go(mut draft: Draft<'_>, run: &Run, ask: u64) -> Decided<Scheduler> {
         epoch: run.epoch,
         node: run.node.clone(),
         instance: run.instance.clone(),
+        ask,
     });
     let answer = answer(&draft, run, ask, StartDecision::Go {});
     draft.decided(answer)
+}
+
+/// The instance asks again after its last go, so it did not act on that go and never will: a node
+/// takes only the answer to its latest request. Nothing ran, and this epoch is over.
+fn unrun(mut draft: Draft<'_>, run: &Run, ask: u64, task: &Task) -> Decided<Scheduler> {
+    if let Some(by) = &task.view.cancelled_by {
+        draft.push(SchedulerEvent::TaskFinished {
+            task: run.task.clone(),
+            epoch: run.epoch,
+            state: TaskState::Cancelled,
+            outcome: None,
+            by: Some(by.clone()),
+        });
+        draft.give_back(task);
+        return stand_down(draft, run, ask, ErrorCode::TaskFinished);
+    }
+    let message = format!("{} did not get its go in time, nothing ran", run.node);
+    draft.push(SchedulerEvent::TaskRefused {
+        task: run.task.clone(),
+        epoch: run.epoch,
+        node: run.node.clone(),
+        fault: Fault::new(ErrorCode::TimedOut, message),
+    });
+    draft.give_back(task);
+    draft.place(task, Some(&run.node));
+    stand_down(draft, run, ask, ErrorCode::StaleEpoch)
 }
 
 fn stand_down(draft: Draft<'_>, run: &Run, ask: u64, code: ErrorCode) -> Decided<Scheduler> {

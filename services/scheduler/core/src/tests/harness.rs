@@ -173,7 +173,18 @@ impl Scene {
 
     /// Asks to start and returns what was answered: `go` or the code.
     pub(super) fn start(&mut self, task: &str, epoch: u64, instance: &str) -> String {
-        let command = Command::Start { run: run(task, epoch, instance), ask: 1 };
+        self.start_again(task, epoch, instance, 1)
+    }
+
+    /// Asks to start for the nth time.
+    pub(super) fn start_again(
+        &mut self,
+        task: &str,
+        epoch: u64,
+        instance: &str,
+        ask: u64,
+    ) -> String {
+        let command = Command::Start { run: run(task, epoch, instance), ask };
         match self.decide(&command) {
             Ok((_, Answer::Start(answer))) => match answer.decision {
                 StartDecision::Go {} => "go".to_owned(),

@@ -21,7 +21,7 @@ const NODES: u8 = 3;
 #[derive(Clone, Debug)]
 enum Step {
     Submit { task: u8, node: Option<u8>, idempotent: bool },
-    Start { task: u8, who: Who },
+    Start { task: u8, who: Who, ask: u64 },
     Report { task: u8, who: Who, verdict: Verdict, ran: bool },
     Refuse { task: u8, who: Who, code: ErrorCode },
     Cancel { task: u8 },
@@ -69,7 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (task(), proptest::option::of(0..NODES), any::<bool>())
             .prop_map(|(task, node, idempotent)| Step::Submit { task, node, idempotent }),
-        6 => (task(), who()).prop_map(|(task, who)| Step::Start { task, who }),
+        6 => (task(), who(), 1..4_u64).prop_map(|(task, who, ask)| Step::Start { task, who, ask }),
         3 => (task(), who(), verdict(), any::<bool>())
             .prop_map(|(task, who, verdict, ran)| Step::Report { task, who, verdict, ran }),
         2 => (task(), who(), code).prop_map(|(task, who, code)| Step::Refuse { task, who, code }),
@@ -102,7 +102,7 @@ impl Ledger {
                     self.idempotent.insert(task.clone());
                 }
             }
-            SchedulerEvent::TaskStarted { task, epoch, node, instance } => {
+            SchedulerEvent::TaskStarted { task, epoch, node, instance, .. } => {
                 assert!(!self.cancelled.contains(task), "{task} starts after its cancel");
                 let runners = self.runners.entry((task.clone(), *epoch)).or_default();
                 runners.insert((node.clone(), instance.clone()));
@@ -160,10 +160,10 @@ fn command(scene: &Scene, step: &Step) -> Option<Command> {
             let audience = node.map_or("can:shell.exec".to_owned(), |node| format!("node:n{node}"));
             Some(submit(&name(*task), &audience, spec, scene.moment.now_ms + HOUR_MS))
         }
-        Step::Start { task, who } => {
+        Step::Start { task, who, ask } => {
             let (epoch, instance) = of(task, who);
             let run = super::harness::run(&name(*task), epoch, &instance);
-            Some(Command::Start { run, ask: 1 })
+            Some(Command::Start { run, ask: *ask })
         }
         Step::Report { task, who, verdict, ran } => {
             let (epoch, instance) = of(task, who);

@@ -1,9 +1,13 @@
 //! The claim that makes a task run at most once.
 
-use schemas::{ErrorCode, scheduler::StartDecision, task::Verdict};
+use schemas::{
+    ErrorCode,
+    scheduler::StartDecision,
+    task::{TaskState, Verdict},
+};
 
-use super::harness::{HOUR_MS, Scene, check, refuse, report, report_unrun, run};
-use crate::{Answer, Command};
+use super::harness::{HOUR_MS, Scene, cancel, check, refuse, report, report_unrun, run};
+use crate::{Answer, Command, limits::LEASE_TTL_MS};
 
 #[test]
 fn a_go_is_committed_anew_each_time_the_same_instance_asks() {
@@ -84,4 +88,34 @@ fn a_report_on_an_old_epoch_changes_nothing() {
         let Answer::Reported(answer) = answer else { panic!("{answer:?}") };
         assert_eq!((events, answer.counted), (Vec::new(), false));
     }
+}
+
+#[test]
+fn whoever_asks_again_after_a_cancel_has_not_run_and_the_task_ends() {
+    let mut scene = Scene::with(&[("a", 1)]);
+    scene.submit("t1", "node:a");
+    scene.start_again("t1", 1, "a-1", 3);
+    scene.decide(&cancel("t1", "ann")).unwrap();
+    // A request that was overtaken by the go proves nothing.
+    assert_eq!(scene.start_again("t1", 1, "a-1", 3), "TASK_FINISHED");
+    assert_eq!(scene.state_of("t1"), TaskState::Started);
+    assert_eq!(scene.start_again("t1", 1, "a-1", 4), "TASK_FINISHED");
+    assert_eq!(scene.state_of("t1"), TaskState::Cancelled);
+}
+
+#[test]
+fn whoever_asks_again_after_its_lease_has_not_run_and_the_task_goes_on() {
+    let mut scene = Scene::with(&[("a", 1)]);
+    scene.submit("t1", "node:a");
+    scene.start_again("t1", 1, "a-1", 3);
+    scene.tick();
+    scene.pass_ms(LEASE_TTL_MS);
+    assert_eq!(scene.settle(), ["t1 lost at 1"]);
+    assert_eq!(scene.start_again("t1", 1, "a-1", 3), "STALE_EPOCH");
+    assert_eq!(scene.start_again("t1", 1, "a-2", 4), "STALE_EPOCH");
+    assert_eq!(scene.state_of("t1"), TaskState::Lost);
+    let again = Command::Start { run: run("t1", 1, "a-1"), ask: 4 };
+    check(&mut scene, &again, Ok(&["t1 refused by a at 1", "t1 queued"]));
+    scene.pass_with_beats(10_000, &[("a-1", &[])]);
+    assert_eq!(scene.settle(), ["t1 assigned to a at 2"]);
 }
