@@ -71,21 +71,28 @@ async fn a_signal_reaches_the_process_and_its_exit_status_comes_back() {
     assert!(guard.signal(Signal::Continue).is_err());
 }
 
-/// The owner is a shell that says `words` to the guard; it is killed as a test would be.
-async fn check_killed_owner(words: &str, state: char) {
+/// Starts a guard as `Guarded` does, says one word to it and stays. The process outlives a SIGHUP, as
+/// a broker does.
+const OWNER: &str = r#"
+import os, signal, subprocess, sys
+script, dir, word = sys.argv[1:]
+process = ["sh", "-c", 'trap "" HUP; : >"$0/ready"; exec sleep 600', dir]
+guard = subprocess.Popen(
+    ["sh", "-c", script, "guard", dir + "/gone", dir + "/log"] + process,
+    stdin=subprocess.PIPE, stdout=open(dir + "/pid", "w"), preexec_fn=os.setpgrp)
+while not os.path.exists(dir + "/ready"): pass
+guard.stdin.write(word.encode() + b"\n")
+guard.stdin.flush()
+signal.pause()
+"#;
+
+/// The owner says `word` to the guard; it is killed as a test would be.
+async fn check_killed_owner(word: &str, state: char) {
     let dir = tempfile::tempdir().unwrap();
-    // The fifo stands for the owner's end of the pipe: opened by the owner alone. Job control gives
-    // the guard a group of its own, as `Guarded` does.
-    // Like a broker, the process outlives a SIGHUP.
-    let script = r#"set -m; mkfifo "$1/in"
-        sh -c "$2" guard "$1/gone" "$1/log" \
-            sh -c 'trap "" HUP; : >"$0/ready"; exec sleep 600' "$1" <"$1/in" >"$1/pid" &
-        exec 3>"$1/in"; until [ -e "$1/ready" ]; do :; done
-        echo "$3" >&3; while :; do read -r _ </dev/zero; done"#;
-    let mut owner = tokio::process::Command::new("sh")
-        .args(["-c", script, "owner"])
+    let mut owner = tokio::process::Command::new("python3")
+        .args(["-c", OWNER, super::SCRIPT])
         .arg(dir.path())
-        .args([super::SCRIPT, words])
+        .arg(word)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
