@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use schemas::{ErrorCode, Fault};
+
 use crate::{
     Action, Facts, Node, RunKey,
     backoff::Attempts,
-    node::{EndReason, Run, Stage},
+    node::{EndReason, Refusal, Run, Stage},
 };
 
 /// Tries after which a stopping node leaves a request to its next process start.
@@ -26,17 +28,31 @@ impl Drain {
 
 impl Node {
     pub(crate) fn on_drain(&mut self, grace: Duration, facts: &Facts) -> Vec<Action> {
-        if self.drain.is_none() {
-            self.drain = Some(Drain { end_runs_at: Some(facts.uptime + grace) });
+        if self.drain.is_some() {
+            return Vec::new();
         }
-        Vec::new()
+        self.drain = Some(Drain { end_runs_at: Some(facts.uptime + grace) });
+        let unstarted = self.runs.values().filter(|run| run.may_be_given_back()).map(Run::key);
+        let unstarted: Vec<RunKey> = unstarted.collect();
+        unstarted.into_iter().map(|key| self.give_back_for_stop(key, facts)).collect()
+    }
+
+    /// Nothing ran of it, so another node may have it at once. The journal keeps it: if the refusal
+    /// is not heard, the next process start asks for it again.
+    fn give_back_for_stop(&mut self, key: RunKey, facts: &Facts) -> Action {
+        self.runs.remove(&key);
+        let fault = Fault::new(ErrorCode::NodeDraining, "the node is about to stop");
+        self.refuse(key, fault, facts)
     }
 
     /// Whether a stopping node has nothing more to wait for: nothing runs, and what is left is on
     /// disk for the next process start.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.drain.is_some() && self.runs.values().all(Run::may_be_left)
+        let tried = |refusal: &Refusal| refusal.attempts.may_be_left();
+        self.drain.is_some()
+            && self.runs.values().all(Run::may_be_left)
+            && self.refusals.values().all(tried)
     }
 
     pub(crate) fn end_overdue_runs(&mut self, facts: &Facts) -> Vec<Action> {
@@ -66,15 +82,27 @@ impl Node {
 }
 
 impl Run {
+    fn may_be_given_back(&self) -> bool {
+        match self.stage {
+            Stage::Recording | Stage::Asking(_) => !self.recovered,
+            Stage::Committing | Stage::Running(_) | Stage::Concluding(_) | Stage::Reporting(..) => {
+                false
+            }
+        }
+    }
+
     fn may_be_left(&self) -> bool {
-        let tried = |attempts: &Attempts| {
-            attempts.sent_at.is_none() && TRIES_BEFORE_STOP <= attempts.failures
-        };
         match &self.stage {
-            Stage::Asking(attempts) | Stage::Reporting(_, attempts) => tried(attempts),
+            Stage::Asking(attempts) | Stage::Reporting(_, attempts) => attempts.may_be_left(),
             Stage::Recording | Stage::Committing | Stage::Running(_) | Stage::Concluding(_) => {
                 false
             }
         }
+    }
+}
+
+impl Attempts {
+    fn may_be_left(&self) -> bool {
+        self.sent_at.is_none() && TRIES_BEFORE_STOP <= self.failures
     }
 }

@@ -63,11 +63,12 @@ impl Node {
         self.conclude(key, outcome, facts)
     }
 
-    /// The go came, but nothing may run that is not on disk.
-    pub(crate) fn conclude_unwritten(&mut self, key: &RunKey, facts: &Facts) -> Vec<Action> {
-        let complaint = self.complaint.clone().unwrap_or_default();
-        let fault = Fault::new(ErrorCode::JournalFailed, complaint);
-        self.conclude(key, never_ran(Verdict::Failed, Some(fault), facts), facts)
+    /// Nothing may run that is not on disk. This instance alone was told to run it, so its word
+    /// that nothing ran lets the task go elsewhere.
+    pub(crate) fn give_back(&mut self, key: &RunKey, facts: &Facts) -> Option<Action> {
+        let fault = Fault::new(ErrorCode::JournalFailed, self.complaint.clone()?);
+        self.runs.remove(key)?;
+        Some(self.refuse(key.clone(), fault, facts))
     }
 
     pub(crate) fn report(&mut self, key: &RunKey, facts: &Facts) -> Option<Action> {
@@ -101,6 +102,9 @@ impl Node {
         fault: &Fault,
         facts: &Facts,
     ) -> Vec<Action> {
+        if fault.code == ErrorCode::NotTheRunner && self.doubt(key, facts) {
+            return self.report(key, facts).into_iter().collect();
+        }
         if is_final(fault.code) {
             return self.on_report_answered(key);
         }
@@ -108,6 +112,20 @@ impl Node {
             attempts.fail(REPORT_PACE, facts);
         }
         Vec::new()
+    }
+
+    /// Only the instance that was told to run it may say that nothing ran. What an earlier process
+    /// start wanted to say so is no more than `lost` when this one says it.
+    fn doubt(&mut self, key: &RunKey, facts: &Facts) -> bool {
+        match self.runs.get_mut(key) {
+            Some(Run { recovered: true, started, stage: Stage::Reporting(outcome, _), .. })
+                if outcome.verdict != Verdict::Lost =>
+            {
+                **outcome = lost(started.as_ref().map(|started| started.at), facts);
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Nothing more can be recorded: nothing more is taken on or started; what runs runs on.
@@ -124,13 +142,9 @@ impl Node {
     fn settle_unwritten(&mut self, key: &RunKey, facts: &Facts) -> Vec<Action> {
         let Some(run) = self.runs.get(key) else { return Vec::new() };
         match &run.stage {
-            Stage::Recording => {
-                self.runs.remove(key);
-                let complaint = self.complaint.clone().unwrap_or_default();
-                let fault = Fault::new(ErrorCode::JournalFailed, complaint);
-                vec![self.refuse(key.clone(), fault, facts)]
+            Stage::Recording | Stage::Committing => {
+                self.give_back(key, facts).into_iter().collect()
             }
-            Stage::Committing => self.conclude_unwritten(key, facts),
             Stage::Concluding(outcome) => {
                 let outcome = (**outcome).clone();
                 self.report_unwritten(key, outcome, facts)

@@ -106,16 +106,24 @@ impl Node {
         self.used.insert(key.clone(), run.accepted.assigned_until);
         run.started = Some(started.clone());
         if self.complaint.is_some() {
-            return self.conclude_unwritten(key, facts);
+            return self.give_back(key, facts).into_iter().collect();
         }
         run.stage = Stage::Committing;
         vec![Action::Write(Record::Started(started))]
     }
 
-    /// Drops what is not to be run; says `lost` where an earlier process start may have run it.
+    /// Drops what is not to be run, unless somebody still waits for its outcome.
     fn stand_down(&mut self, key: &RunKey, code: ErrorCode, facts: &Facts) -> Vec<Action> {
-        let recovered = self.runs.get(key).is_some_and(|run| run.recovered);
-        if recovered {
+        let Some(run) = self.runs.get(key) else { return Vec::new() };
+        let is_over = is_final(code) && code != ErrorCode::NotTheRunner;
+        let is_awaited = if run.recovered {
+            // An earlier process start was told to run it, or the original of a copied disk.
+            !is_over && code != ErrorCode::Expired
+        } else {
+            // Its end may have been asked for after a go to this instance that got lost.
+            code == ErrorCode::TaskFinished
+        };
+        if is_awaited {
             return self.conclude_unseen(key, facts);
         }
         self.drop_run(key, code).into_iter().collect()
@@ -130,9 +138,6 @@ impl Node {
     ) -> Vec<Action> {
         if self.awaited_since(key, ask).is_none() {
             return Vec::new();
-        }
-        if fault.code == ErrorCode::TaskNotFound {
-            return self.drop_run(key, fault.code).into_iter().collect();
         }
         if is_final(fault.code) {
             return self.stand_down(key, fault.code, facts);

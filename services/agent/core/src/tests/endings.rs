@@ -159,3 +159,16 @@ fn a_healed_journal_holds_what_could_not_be_recorded_meanwhile() {
         crate::Node::recover(super::fixture::profile("i2"), node.carry_over(), &facts());
     assert_eq!(super::fixture::shown(&actions), ["report 1 Succeeded"]);
 }
+
+#[test]
+fn a_stopping_node_gives_back_what_it_has_not_started() {
+    let (first, second) = (run_key(1, 1), run_key(2, 1));
+    let mut node = node();
+    let past = [asking(&first, 1), vec![super::fixture::offer(2, 1)]].concat();
+    check(&mut node, past, drain(), &["refuse 1 NODE_DRAINING", "refuse 1 NODE_DRAINING"]);
+    check(&mut node, vec![], super::fixture::go(&first, 1), &[]);
+    assert!(!node.is_drained(), "the refusals are not answered");
+    let answered = vec![Input::RefusalAnswered(first)];
+    check(&mut node, answered, Input::RefusalAnswered(second), &[]);
+    assert!(node.is_drained());
+}

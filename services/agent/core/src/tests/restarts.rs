@@ -64,7 +64,7 @@ fn what_was_only_accepted_is_asked_for_again_and_may_run() {
 fn what_was_accepted_and_is_not_to_run_is_reported_as_lost_and_never_as_not_run() {
     let key = run_key(1, 1);
     let mut node = restart(journal(asking(&key, 1)), &["ask 1 try 1"]);
-    let down = StartDecision::StandDown { code: ErrorCode::AlreadyRunning };
+    let down = StartDecision::StandDown { code: ErrorCode::NotTheRunner };
     check(&mut node, vec![], answered(down), &["write ended 1 Lost"]);
     check(&mut node, vec![], on_disk(&key, RecordKind::Ended), &["report 1 Lost"]);
 }
@@ -159,4 +159,25 @@ fn recovered_tasks_hold_slots() {
     let past = [asking(&run_key(1, 1), 1), asking(&run_key(2, 1), 2)].concat();
     let mut node = restart(journal(past), &["ask 1 try 1", "ask 1 try 1"]);
     check(&mut node, vec![], offer(3, 1), &["refuse 1 NODE_BUSY"]);
+}
+
+#[test]
+fn what_was_accepted_and_went_on_elsewhere_is_dropped() {
+    for code in [ErrorCode::StaleEpoch, ErrorCode::TaskFinished, ErrorCode::Expired] {
+        let mut node = restart(journal(asking(&run_key(1, 1), 1)), &["ask 1 try 1"]);
+        let down = answered(StartDecision::StandDown { code });
+        check(&mut node, vec![], down, &[&format!("write dropped 1 {code}")]);
+    }
+}
+
+#[test]
+fn that_nothing_ran_is_only_believed_of_the_instance_that_was_told_to_run() {
+    let key = run_key(1, 1);
+    let order = CancelOrder { task: task(1), epoch: 1, by: id("alice") };
+    let past = [asking(&key, 1), vec![Input::Cancel(order)]].concat();
+    let mut node = restart(journal(past), &["report 1 Cancelled"]);
+    let fault = || Fault::new(ErrorCode::NotTheRunner, "another instance was told to run it");
+    let refused = || Input::ReportFailed(key.clone(), fault());
+    check(&mut node, vec![], refused(), &["report 1 Lost"]);
+    check(&mut node, vec![], refused(), &["write settled 1"]);
 }

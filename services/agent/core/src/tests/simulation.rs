@@ -121,7 +121,7 @@ impl World {
         let decision = if *holder == request.instance {
             StartDecision::Go {}
         } else {
-            StartDecision::StandDown { code: ErrorCode::AlreadyRunning }
+            StartDecision::StandDown { code: ErrorCode::NotTheRunner }
         };
         let StartRequest { task, epoch, instance, ask } = request;
         let answer = StartAnswer { task, epoch, instance, ask, term: 5, decision };

@@ -205,7 +205,17 @@ fn what_cannot_be_recorded_is_not_run() {
     let mut refused = node();
     check(&mut refused, vec![offer(1, 1)], failed(), &["refuse 1 JOURNAL_FAILED"]);
     assert_eq!(refused.presence().running, vec![]);
-    check(&mut node(), committing(&key, 1), failed(), &["report 1 Failed"]);
+    check(&mut node(), committing(&key, 1), failed(), &["refuse 1 JOURNAL_FAILED"]);
     let past = [asking(&key, 1), vec![failed()]].concat();
-    check(&mut node(), past, go(&key, 1), &["report 1 Failed"]);
+    check(&mut node(), past, go(&key, 1), &["refuse 1 JOURNAL_FAILED"]);
+}
+
+#[test]
+fn a_stand_down_because_the_task_has_ended_is_answered_with_an_outcome() {
+    // A go to this very instance may have been committed and lost, and then a cancel.
+    let key = run_key(1, 1);
+    let down = StartDecision::StandDown { code: ErrorCode::TaskFinished };
+    let mut node = node();
+    check(&mut node, asking(&key, 1), answer(&key, 1, 5, down), &["write ended 1 Cancelled"]);
+    check(&mut node, vec![], on_disk(&key, RecordKind::Ended), &["report 1 Cancelled"]);
 }

@@ -249,7 +249,7 @@ fn start(state: &mut State, request: StartRequest) -> StartAnswer {
     let decision = if may {
         StartDecision::Go {}
     } else {
-        StartDecision::StandDown { code: ErrorCode::AlreadyRunning }
+        StartDecision::StandDown { code: ErrorCode::NotTheRunner }
     };
     let StartRequest { task, epoch, instance, ask } = request;
     StartAnswer { task, epoch, instance, ask, term: 1, decision }
