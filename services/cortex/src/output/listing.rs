@@ -53,13 +53,20 @@ impl Row {
 pub struct Listing {
     columns: Vec<Column>,
     rows: Vec<Row>,
+    is_uncut: bool,
 }
 
 impl Listing {
     /// A list under `columns`.
     #[must_use]
     pub fn new(columns: &[Column], rows: impl IntoIterator<Item = Row>) -> Self {
-        Self { columns: columns.to_vec(), rows: rows.into_iter().collect() }
+        Self { columns: columns.to_vec(), rows: rows.into_iter().collect(), is_uncut: false }
+    }
+
+    /// The same with every cell whole, however long.
+    #[must_use]
+    pub fn uncut(self) -> Self {
+        Self { is_uncut: true, ..self }
     }
 
     /// One thing, a line for each of its properties.
@@ -68,7 +75,7 @@ impl Listing {
         let filled = properties.into_iter().filter(|(_, value)| !value.is_empty());
         let rows = filled
             .map(|(title, value)| Row { name: name.to_owned(), cells: vec![title.into(), value] });
-        Self { columns: Vec::new(), rows: rows.collect() }
+        Self { columns: Vec::new(), rows: rows.collect(), is_uncut: true }
     }
 
     pub(super) fn names(&self) -> String {
@@ -78,7 +85,8 @@ impl Listing {
     }
 
     pub(super) fn table(&self, shown: impl Fn(Column) -> bool, color: bool) -> String {
-        let wide = self.columns.iter().all(|column| shown(*column)) || self.columns.is_empty();
+        let has_hidden = self.columns.iter().any(|column| !column.is_usual());
+        let wide = self.is_uncut || (has_hidden && self.columns.iter().all(|c| shown(*c)));
         let mut lines: Vec<Vec<String>> = Vec::new();
         if !self.columns.is_empty() {
             let shown = self.columns.iter().filter(|column| shown(**column));

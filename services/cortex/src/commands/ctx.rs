@@ -1,0 +1,166 @@
+//! `cortex ctx`: which Cortex to talk to, as whom.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand};
+use schemas::{Fault, PrincipalId};
+
+use super::{Outcome, printer};
+use crate::{
+    cli::Globals,
+    context::{Context, Contexts},
+    files,
+    home::Home,
+    output::{Column, Listing, Row, note},
+};
+
+/// What can be done with contexts.
+#[derive(Debug, Subcommand)]
+pub enum CtxCommand {
+    /// List contexts; the selected one has a star.
+    Ls,
+    /// Show one context, without its secrets.
+    Show {
+        /// Which; the selected one when absent.
+        name: Option<String>,
+    },
+    /// Use a context from now on.
+    Select {
+        /// Which.
+        name: String,
+    },
+    /// Add or replace a context.
+    Add(AddArgs),
+    /// Remove a context.
+    Rm {
+        /// Which.
+        name: String,
+    },
+}
+
+/// What a context says. Url and principal are taken from --url and --as.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// Its name.
+    name: String,
+    /// User of the broker's configuration.
+    #[arg(long, requires = "password_file")]
+    user: Option<String>,
+    /// File that holds that user's password.
+    #[arg(long, requires = "user")]
+    password_file: Option<PathBuf>,
+    /// File that holds a token of the broker's configuration.
+    #[arg(long, conflicts_with = "user")]
+    token_file: Option<PathBuf>,
+    /// File that holds the seed of an nkey.
+    #[arg(long, conflicts_with_all = ["user", "token_file"])]
+    nkey_seed_file: Option<PathBuf>,
+    /// PEM file with the authority that the broker's certificate comes from.
+    #[arg(long)]
+    ca: Option<PathBuf>,
+    /// Name of the cluster, which signatures are bound to.
+    #[arg(long)]
+    cluster: Option<String>,
+    /// File with the key that signs requests.
+    #[arg(long)]
+    key: Option<PathBuf>,
+}
+
+pub(super) fn carry_out(globals: &Globals, command: CtxCommand) -> Outcome {
+    let home = Home::from_environment()?;
+    let contexts = Contexts::new(&home);
+    match command {
+        CtxCommand::Ls => list(globals, &contexts)?,
+        CtxCommand::Show { name } => show(globals, &contexts, name)?,
+        CtxCommand::Select { name } => {
+            contexts.select(&name)?;
+            note(&format!("selected {name}"));
+        }
+        CtxCommand::Add(args) => add(globals, &contexts, args)?,
+        CtxCommand::Rm { name } => contexts.remove(&name)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(globals: &Globals, contexts: &Contexts<'_>) -> Result<(), Fault> {
+    let selected = contexts.selected()?;
+    let mut found = Vec::new();
+    for name in contexts.names()? {
+        let context = contexts.read(&name)?;
+        let is_selected = selected.as_deref() == Some(name.as_str());
+        found.push((name, context, is_selected));
+    }
+    let rows = found.iter().map(|(name, context, is_selected)| {
+        let star = if *is_selected { "*" } else { "" };
+        let cells =
+            vec![name.clone(), star.into(), context.url.clone(), context.principal.to_string()];
+        Row::new(cells)
+    });
+    let columns = [
+        Column::Usual("NAME"),
+        Column::Usual("SELECTED"),
+        Column::Usual("URL"),
+        Column::Usual("AS"),
+    ];
+    let values: Vec<_> = found
+        .iter()
+        .map(|(name, context, is_selected)| {
+            serde_json::json!({
+                "name": name, "selected": is_selected, "url": context.url,
+                "principal": context.principal,
+            })
+        })
+        .collect();
+    printer(globals).show(&values, &Listing::new(&columns, rows))
+}
+
+fn show(globals: &Globals, contexts: &Contexts<'_>, name: Option<String>) -> Result<(), Fault> {
+    let chosen = match name.or(globals.context.clone()) {
+        Some(name) => name,
+        None => contexts.selected()?.unwrap_or_else(|| crate::context::LOCAL.to_owned()),
+    };
+    let mut context = contexts.read(&chosen)?;
+    let hidden = |secret: Option<String>| secret.map(|_| "(kept)".to_owned());
+    context.password = hidden(context.password);
+    context.token = hidden(context.token);
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let properties = vec![
+        ("name", chosen.clone()),
+        ("url", context.url.clone()),
+        ("principal", context.principal.to_string()),
+        ("user", context.user.clone().unwrap_or_default()),
+        ("password", context.password.clone().unwrap_or_default()),
+        ("token", context.token.clone().unwrap_or_default()),
+        ("nkey seed", path(&context.nkey_seed_file).unwrap_or_default()),
+        ("ca", path(&context.ca).unwrap_or_default()),
+        ("cluster", context.cluster.clone().unwrap_or_default()),
+        ("key", path(&context.key).unwrap_or_default()),
+    ];
+    printer(globals).show(&context, &Listing::of_one(&chosen, properties))
+}
+
+fn add(globals: &Globals, contexts: &Contexts<'_>, args: AddArgs) -> Result<(), Fault> {
+    let url = globals.url.clone().ok_or_else(|| {
+        let message = "a context needs --url";
+        Fault::new(schemas::ErrorCode::InvalidValue, message)
+    })?;
+    let person = PrincipalId::parse("owner")
+        .map_err(|error| Fault::new(schemas::ErrorCode::InvalidId, error.to_string()))?;
+    let mut context = Context::new(url, globals.principal.clone().unwrap_or(person));
+    let secret = |path: Option<PathBuf>| {
+        path.map(|path| files::read(&path).map(|text| text.trim().to_owned())).transpose()
+    };
+    context.user = args.user;
+    context.password = secret(args.password_file)?;
+    context.token = secret(args.token_file)?;
+    let absolute =
+        |path: Option<PathBuf>| path.map(|path| std::path::absolute(&path).unwrap_or(path));
+    context.nkey_seed_file = absolute(args.nkey_seed_file);
+    context.ca = absolute(args.ca);
+    context.cluster = args.cluster;
+    context.key = absolute(args.key);
+    context.connect_options()?;
+    contexts.write(&args.name, &context)?;
+    note(&format!("`cortex ctx select {}` uses it from now on", args.name));
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! `cortex doctor`: checks everything that is needed, and says what is wrong and what to do.
+
+use std::process::ExitCode;
+
+use client::Client;
+use jetstream_config::broker::{DurabilityProof, check_broker};
+use schemas::{
+    ErrorCode, Fault,
+    registry::{AgentStatus, GetAgentsRequest},
+    scheduler::{GetTasksAnswer, GetTasksRequest},
+    subject::ServiceName::Scheduler,
+};
+use serde::Serialize;
+use trust::TrustAnchors;
+
+use super::{Outcome, Session, agent::all_agents, session::now};
+use crate::{
+    broker,
+    cli::Globals,
+    files,
+    home::Home,
+    output::{Column, Listing, Row},
+};
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn new(what: &'static str, found: Result<String, Fault>) -> Self {
+        match found {
+            Ok(detail) => Self { what, ok: true, detail, hint: None },
+            Err(fault) => {
+                let detail = format!("{}: {}", fault.code, fault.message);
+                Self { what, ok: false, detail, hint: Some(fault.hint) }
+            }
+        }
+    }
+}
+
+pub(super) async fn examine(globals: &Globals) -> Outcome {
+    let mut findings = vec![Finding::new("nats-server", find_broker().await)];
+    match Session::open(globals) {
+        Err(fault) => findings.push(Finding::new("context", Err(fault))),
+        Ok(session) => examine_context(&session, &mut findings).await,
+    }
+    let rows = findings.iter().map(|finding| {
+        let word = if finding.ok { "ok" } else { "FAILED" };
+        let hint = finding.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        Row::new(vec![
+            finding.what.to_owned(),
+            word.to_owned(),
+            format!("{}{hint}", finding.detail),
+        ])
+    });
+    let columns = [Column::Usual("WHAT"), Column::Usual("STATE"), Column::Usual("DETAIL")];
+    // Nothing here may be cut: the hint stands at the end.
+    let listing = Listing::new(&columns, rows.collect::<Vec<_>>()).uncut();
+    super::printer(globals).show(&findings, &listing)?;
+    let sound = findings.iter().all(|finding| finding.ok);
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn find_broker() -> Result<String, Fault> {
+    let found = tokio::task::spawn_blocking(broker::find).await;
+    let found = found.map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?;
+    found.map(|path| path.display().to_string()).map_err(|error| {
+        Fault::new(ErrorCode::ConfigInvalid, super::serve::chain(&error)).with_hint(error.hint())
+    })
+}
+
+async fn examine_context(session: &Session, findings: &mut Vec<Finding>) {
+    let context = &session.context;
+    findings.push(Finding::new("context", Ok(format!("{} as {}", context.url, context.principal))));
+    findings.push(Finding::new("signing key", signing_key(session)));
+    findings.push(Finding::new("trusted keys", trusted_keys(&session.home)));
+    match session.connect().await {
+        Err(fault) => findings.push(Finding::new("broker", Err(fault))),
+        Ok(client) => {
+            findings.push(Finding::new("broker", examine_broker(&client).await));
+            findings.push(Finding::new("registry", examine_registry(&client).await));
+            findings.push(Finding::new("scheduler", examine_scheduler(&client).await));
+        }
+    }
+}
+
+fn signing_key(session: &Session) -> Result<String, Fault> {
+    let path = session.context.key.as_deref().ok_or_else(|| {
+        Fault::new(ErrorCode::ConfigInvalid, "the context has no key to sign requests with")
+    })?;
+    let key = crate::material::load_key(path)?;
+    Ok(format!("{} in {}", key.public().id(), path.display()))
+}
+
+fn trusted_keys(home: &Home) -> Result<String, Fault> {
+    let Some(text) = files::read_if_there(&home.anchors())? else {
+        return Ok("none are kept on this machine".to_owned());
+    };
+    let anchors = TrustAnchors::from_file(&text)
+        .map_err(|error| Fault::new(error.code(), super::serve::chain(&error)))?;
+    let now_s = now().seconds();
+    let keys = anchors.iter().map(|anchor| {
+        let state = match anchor.revoked_at_s {
+            Some(_) => ", revoked",
+            None if anchor.not_after_s <= now_s => ", ended",
+            None => "",
+        };
+        format!("{} {} {}{state}", anchor.principal, anchor.key.purpose(), anchor.key.id())
+    });
+    Ok(keys.collect::<Vec<_>>().join("; "))
+}
+
+async fn examine_broker(client: &Client) -> Result<String, Fault> {
+    let report = check_broker(client.nats(), DurabilityProof::Required).await;
+    let report = report.map_err(|error| error.fault())?;
+    let servers = report.servers.iter().map(|server| format!("{} {}", server.name, server.version));
+    Ok(format!("{}, syncs every write", servers.collect::<Vec<_>>().join(", ")))
+}
+
+async fn examine_registry(client: &Client) -> Result<String, Fault> {
+    let agents = all_agents(client, GetAgentsRequest::default()).await?;
+    let online = agents.iter().filter(|agent| agent.status == AgentStatus::Online).count();
+    Ok(format!("{} agents, {online} online", agents.len()))
+}
+
+async fn examine_scheduler(client: &Client) -> Result<String, Fault> {
+    let request = GetTasksRequest { limit: Some(1), ..Default::default() };
+    let verb = schemas::scheduler::verb::GET_TASKS;
+    let answer: GetTasksAnswer = client.request(Scheduler, verb, &request).await?;
+    Ok(format!("answers; its log ends at {}", answer.cursor))
+}

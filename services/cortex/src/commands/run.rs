@@ -1,0 +1,223 @@
+//! `cortex run`: a command on a node as if it ran here.
+
+use std::{io::Read, process::ExitCode, time::Duration};
+
+use clap::Args;
+use client::Client;
+use schemas::{
+    Audience, Capability, ErrorCode, Fault, FaultClass, PrincipalId, TaskId,
+    protocol::SPEC_BYTES_MAX,
+    sandbox::Property,
+    scheduler::{CancelAnswer, CancelRequest, SubmitAnswer, verb},
+    subject::ServiceName::Scheduler,
+    task::{TaskSpec, TaskState, TaskView, Verdict, Work},
+};
+use tokio::signal::ctrl_c;
+
+use super::{
+    Outcome, Session, parse,
+    sign::{Order, sign_order},
+    tail::{self, Show},
+    task::describe,
+};
+use crate::{
+    cli::Globals,
+    output::{note, print},
+};
+
+/// How long a request may wait for a node when nothing else is said.
+const REQUEST_LIVES: Duration = Duration::from_secs(3600);
+/// What a shell answers for a command that a signal ended: this and the signal's number.
+const SIGNAL_BASE: i32 = 128;
+/// What a command line leaves with when it was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// What to run, and where.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// The node that shall run it.
+    #[arg(long, value_name = "NODE", required_unless_present = "can", conflicts_with = "can")]
+    on: Option<PrincipalId>,
+    /// Any node that can do this shall run it.
+    #[arg(long, value_name = "CAPABILITY", value_parser = Capability::parse)]
+    can: Option<Capability>,
+    /// End it after this time, for example 30s or 5m; 1h when absent.
+    #[arg(long, value_parser = parse::duration)]
+    timeout: Option<Duration>,
+    /// How long the request may wait for a node.
+    #[arg(long, value_parser = parse::duration, value_name = "TIME")]
+    expires_in: Option<Duration>,
+    /// KEY=VALUE for its environment, as often as needed.
+    #[arg(long, short, value_parser = parse::pair, value_name = "KEY=VALUE")]
+    env: Vec<(String, String)>,
+    /// Where it runs; a directory of its own when absent.
+    #[arg(long)]
+    cwd: Option<String>,
+    /// Let it read what standard input holds.
+    #[arg(long)]
+    stdin: bool,
+    /// It may run again when its node was lost.
+    #[arg(long)]
+    idempotent: bool,
+    /// KEY=VALUE that the node's labels must have, as often as needed.
+    #[arg(long, short, value_parser = parse::pair, value_name = "KEY=VALUE")]
+    label: Vec<(String, String)>,
+    /// What the node's sandbox must enforce, for example tree_kill; as often as needed.
+    #[arg(long, value_parser = parse::property, value_name = "PROPERTY")]
+    require: Vec<Property>,
+    /// The program and its arguments; no shell is involved.
+    #[arg(last = true, required = true)]
+    argv: Vec<String>,
+}
+
+/// What to run, and whether to wait for it.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    work: WorkArgs,
+    /// Print the task's id and leave.
+    #[arg(long, short)]
+    detach: bool,
+}
+
+impl WorkArgs {
+    /// What is asked for, as it will be signed.
+    pub(super) fn into_order(self) -> Result<Order, Fault> {
+        let Self {
+            on,
+            can,
+            timeout,
+            expires_in,
+            env,
+            cwd,
+            stdin,
+            idempotent,
+            label,
+            require,
+            argv,
+        } = self;
+        let audience = match (on, can) {
+            (Some(node), _) => Audience::Node(node),
+            (None, Some(capability)) => Audience::Can(capability),
+            (None, None) => {
+                return Err(Fault::new(ErrorCode::InvalidValue, "neither --on nor --can is given"));
+            }
+        };
+        let stdin = if stdin { Some(read_stdin()?) } else { None };
+        let work = Work::Command { argv, cwd, env: env.into_iter().collect(), stdin };
+        let mut spec = TaskSpec::new(work);
+        spec.time_limit_ms =
+            timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        spec.idempotent = idempotent;
+        spec.labels = label.into_iter().collect();
+        spec.properties = require;
+        Ok(Order { audience, spec, lives: expires_in.unwrap_or(REQUEST_LIVES) })
+    }
+}
+
+fn read_stdin() -> Result<String, Fault> {
+    let limit = u64::try_from(SPEC_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    let read = std::io::stdin().lock().take(limit + 1).read_to_string(&mut text);
+    read.map_err(|error| {
+        Fault::new(ErrorCode::InvalidValue, format!("standard input is no text: {error}"))
+    })?;
+    if SPEC_BYTES_MAX < text.len() {
+        let message = format!("standard input is longer than {SPEC_BYTES_MAX} bytes");
+        return Err(Fault::new(ErrorCode::TooLarge, message));
+    }
+    Ok(text)
+}
+
+pub(super) async fn run(globals: &Globals, args: RunArgs) -> Outcome {
+    let session = Session::open(globals)?;
+    let signed = sign_order(&session.context, args.work.into_order()?)?;
+    let client = session.connect().await?;
+    // Machines get the whole result at the end, and no loose output before it.
+    let quiet = session.printer.is_for_machines() || args.detach;
+    let show = if quiet { Show::Nothing } else { Show::Both };
+    let mut tail = tail::open(&client, &signed.task, show).await?;
+    let answer: SubmitAnswer = client.request(Scheduler, verb::SUBMIT, &signed.request).await?;
+    if args.detach {
+        print(format!("{}\n", answer.task).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tail.tell_waiting(answer.waiting_for.as_deref());
+    let (view, interrupted) = {
+        let mut end = std::pin::pin!(tail.until_end());
+        tokio::select! {
+            view = &mut end => (view?, false),
+            _ = ctrl_c() => {
+                cancel(&client, &answer.task).await?;
+                tokio::select! {
+                    view = &mut end => (view?, true),
+                    _ = ctrl_c() => return Ok(ExitCode::from(INTERRUPTED)),
+                }
+            }
+        }
+    };
+    if session.printer.is_for_machines() {
+        session.printer.show(&view, &describe(&view))?;
+    }
+    let (code, fault) = verdict(&view);
+    if let Some(fault) = fault {
+        note(&format!("{}: {}", fault.code, fault.message));
+    }
+    client.close().await;
+    Ok(ExitCode::from(if interrupted { INTERRUPTED } else { code }))
+}
+
+async fn cancel(client: &Client, task: &TaskId) -> Result<(), Fault> {
+    note("cancelling; press Ctrl-C again to leave at once");
+    let request = CancelRequest { id: Some(task.clone()), select: None };
+    let cancelled: Result<CancelAnswer, Fault> =
+        client.request(Scheduler, verb::CANCEL, &request).await;
+    match cancelled {
+        Err(fault) if fault.code != ErrorCode::TaskFinished => Err(fault),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// What to leave with after a task that ended like this, and what to say about it.
+pub(super) fn verdict(view: &TaskView) -> (u8, Option<Fault>) {
+    let with = |code: ErrorCode, message: String| {
+        (code.class().exit_code(), Some(Fault::new(code, message)))
+    };
+    let id = &view.id;
+    let Some(outcome) = &view.outcome else {
+        return match view.state {
+            TaskState::Expired => {
+                with(ErrorCode::Expired, format!("task {id} found no node in time"))
+            }
+            TaskState::Cancelled => {
+                (1, Some(Fault::new(ErrorCode::TaskFinished, "it was cancelled")))
+            }
+            TaskState::Lost => with(ErrorCode::Internal, lost(view)),
+            TaskState::Queued
+            | TaskState::Assigned
+            | TaskState::Started
+            | TaskState::Succeeded
+            | TaskState::Failed
+            | TaskState::TimedOut => (1, None),
+        };
+    };
+    match outcome.verdict {
+        Verdict::Succeeded => (0, None),
+        Verdict::TimedOut => with(ErrorCode::TimedOut, format!("task {id} passed its time limit")),
+        Verdict::Cancelled => (1, Some(Fault::new(ErrorCode::TaskFinished, "it was cancelled"))),
+        Verdict::Lost => with(ErrorCode::Internal, lost(view)),
+        Verdict::Failed => match (&outcome.fault, outcome.exit_code, outcome.signal) {
+            (_, Some(code), _) => (u8::try_from(code & 0xff).unwrap_or(1), None),
+            (_, None, Some(signal)) => {
+                (u8::try_from(SIGNAL_BASE.saturating_add(signal) & 0xff).unwrap_or(1), None)
+            }
+            (Some(fault), None, None) => (fault.code.class().exit_code(), Some(fault.clone())),
+            (None, None, None) => (FaultClass::Broken.exit_code(), None),
+        },
+    }
+}
+
+fn lost(view: &TaskView) -> String {
+    let node = view.node.as_ref().map(PrincipalId::as_str).unwrap_or("its node");
+    format!("task {} is lost: {node} went silent, and how it ended is not known", view.id)
+}

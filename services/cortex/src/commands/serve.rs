@@ -1,0 +1,153 @@
+//! `cortex serve SERVICE` and `cortex agent run`: one process in the foreground.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use agent_node::NodeConfig;
+use clap::Args;
+use jetstream_config::{broker::DurabilityProof, streams::Replicas};
+use runtime::HostConfig;
+use scheduler_server::{SchedulerConfig, SchedulerTrust};
+use schemas::{ErrorCode, Fault, subject::ServiceName};
+use serde::{Deserialize, Serialize};
+use trust::TrustAnchors;
+
+use super::{Outcome, agent::RunNodeArgs, parse};
+use crate::{
+    context::Context,
+    files,
+    home::Home,
+    logging::{self, SERVICE_FILTER},
+    material::load_key,
+    signals::{self, Supervision},
+};
+
+/// How long a service waits for its broker when it starts.
+const BROKER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which service.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// registry or scheduler.
+    #[arg(value_parser = parse::service)]
+    service: ServiceName,
+    /// Its settings, in TOML; those that `cortex up` wrote when absent.
+    #[arg(long, value_name = "FILE", env = "CORTEX_SERVICE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Stop when standard input ends, as it does when whoever started the service dies.
+    #[arg(long, hide = true)]
+    supervised: bool,
+}
+
+/// The settings of one service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceSettings {
+    /// Where it remembers its position in the log outside the broker.
+    pub(crate) state_dir: PathBuf,
+    /// Copies of every stream: 1, 3 or 5.
+    #[serde(default = "one")]
+    pub(crate) replicas: u8,
+    /// Set when the broker cannot prove that it syncs every write, and the operator answers for it.
+    #[serde(default)]
+    pub(crate) waive_durability_proof: bool,
+    /// The public keys that it trusts; the scheduler needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) anchors: Option<PathBuf>,
+    /// The key that it signs with; the scheduler needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
+    /// How to reach the broker, and as whom.
+    pub(crate) broker: Context,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// Where `up` writes the settings of one of its processes.
+pub(crate) fn settings_path(home: &Home, name: &str) -> PathBuf {
+    home.run().join(format!("{name}.toml"))
+}
+
+pub(super) async fn serve(args: ServeArgs) -> Outcome {
+    logging::start(SERVICE_FILTER);
+    let ServeArgs { service, config, supervised } = args;
+    let path = match config {
+        Some(path) => path,
+        None => settings_path(&Home::from_environment()?, service.as_str()),
+    };
+    let settings = read_settings(&path)?;
+    let stop = signals::stop(supervision(supervised))?;
+    let host = host_config(&settings)?;
+    let ended = match service {
+        ServiceName::Registry => registry_server::serve(host, stop).await,
+        ServiceName::Scheduler => {
+            let config = SchedulerConfig { host, trust: scheduler_trust(&settings)? };
+            scheduler_server::serve(config, stop).await
+        }
+    };
+    ended.map_err(|error| error.fault())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn supervision(supervised: bool) -> Supervision {
+    if supervised { Supervision::ByStdin } else { Supervision::Alone }
+}
+
+fn read_settings(path: &Path) -> Result<ServiceSettings, Fault> {
+    toml::from_str(&files::read(path)?).map_err(|error| {
+        // The message alone: the long form quotes the line, maybe a password.
+        let message = format!("{} does not parse: {}", path.display(), error.message());
+        Fault::new(ErrorCode::ConfigInvalid, message)
+    })
+}
+
+fn host_config(settings: &ServiceSettings) -> Result<HostConfig, Fault> {
+    let replicas = Replicas::of(settings.replicas)
+        .ok_or_else(|| Fault::new(ErrorCode::ConfigInvalid, "replicas must be 1, 3 or 5"))?;
+    let durability = if settings.waive_durability_proof {
+        DurabilityProof::Waived
+    } else {
+        DurabilityProof::Required
+    };
+    let mut connect = settings.broker.connect_options()?;
+    connect.connect_within = Some(BROKER_PATIENCE);
+    Ok(HostConfig { connect, state_dir: settings.state_dir.clone(), replicas, durability })
+}
+
+pub(super) async fn node(args: RunNodeArgs) -> Outcome {
+    logging::start(SERVICE_FILTER);
+    let config = NodeConfig::load(&args.config)
+        .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, chain(&error)))?;
+    let mut stop = signals::stop(supervision(args.supervised))?;
+    let shutdown = async move { signals::wait(&mut stop).await };
+    let ended = agent_node::run(config, shutdown).await;
+    ended.map_err(|error| Fault::new(error.code(), chain(&error)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The error with all its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn scheduler_trust(settings: &ServiceSettings) -> Result<SchedulerTrust, Fault> {
+    let missing = |setting: &str| {
+        Fault::new(ErrorCode::ConfigInvalid, format!("the scheduler's settings name no {setting}"))
+    };
+    let anchors = settings.anchors.as_deref().ok_or_else(|| missing("anchors"))?;
+    let anchors = TrustAnchors::from_file(&files::read(anchors)?)
+        .map_err(|error| Fault::new(error.code(), chain(&error)))?;
+    let key = load_key(settings.key.as_deref().ok_or_else(|| missing("key"))?)?;
+    SchedulerTrust::new(anchors, key).map_err(|error| error.to_fault())
+}

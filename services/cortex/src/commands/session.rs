@@ -1,0 +1,74 @@
+//! What a command that talks to Cortex starts from: who asks whom, and how the answer is printed.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use client::Client;
+use schemas::{ErrorCode, Fault, PrincipalId, Timestamp};
+
+use crate::{
+    cli::Globals,
+    context::{Context, Contexts, LOCAL},
+    home::Home,
+    output::Printer,
+};
+
+/// A command's surroundings.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) home: Home,
+    pub(crate) context: Context,
+    pub(crate) printer: Printer,
+}
+
+impl Session {
+    /// Reads the context that is named, selected, or made by `cortex up`.
+    pub(crate) fn open(globals: &Globals) -> Result<Self, Fault> {
+        let home = Home::from_environment()?;
+        let context = choose(&home, globals)?;
+        Ok(Self { home, context, printer: super::printer(globals) })
+    }
+
+    /// Connects once; whoever types a command does not want to wait for a broker to come up.
+    pub(crate) async fn connect(&self) -> Result<Client, Fault> {
+        let mut options = self.context.connect_options()?;
+        options.name = format!("cortex-cli-{}", self.context.principal);
+        options.connect_within = Some(Duration::ZERO);
+        Client::connect(options).await.map_err(|error| error.to_fault())
+    }
+}
+
+fn choose(home: &Home, globals: &Globals) -> Result<Context, Fault> {
+    let contexts = Contexts::new(home);
+    let name = match &globals.context {
+        Some(name) => Some(name.clone()),
+        None => match contexts.selected()? {
+            Some(name) => Some(name),
+            None => contexts.names()?.into_iter().find(|name| name == LOCAL),
+        },
+    };
+    let mut context = match (name, &globals.url, &globals.principal) {
+        (Some(name), _, _) => contexts.read(&name)?,
+        (None, Some(url), Some(principal)) => Context::new(url, principal.clone()),
+        (None, Some(_), None) => {
+            return Err(Fault::new(ErrorCode::ConfigInvalid, "--url without a context needs --as"));
+        }
+        (None, None, _) => {
+            return Err(Fault::new(ErrorCode::NotRunning, "there is no context yet").with_hint(
+                "start Cortex here with `cortex up`, or name one with `cortex ctx add`",
+            ));
+        }
+    };
+    if let Some(url) = &globals.url {
+        context.url.clone_from(url);
+    }
+    if let Some(principal) = &globals.principal {
+        context.principal = PrincipalId::clone(principal);
+    }
+    Ok(context)
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
