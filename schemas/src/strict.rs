@@ -12,6 +12,9 @@ use crate::{
     protocol::{COMMAND_BYTES_MAX, DEPTH_MAX},
 };
 
+/// Longest part of a parser's message that an answer repeats, in characters.
+const MESSAGE_CHARS_MAX: usize = 400;
+
 /// Reads one JSON message of at most [`COMMAND_BYTES_MAX`]; an empty body counts as `{}`.
 ///
 /// # Errors
@@ -83,7 +86,18 @@ fn classify(error: &serde_json::Error) -> Fault {
     } else {
         ErrorCode::InvalidValue
     };
-    Fault::new(code, message)
+    Fault::new(code, shown(&message))
+}
+
+/// What a parser says, without what a sender could do with it to logs and terminals: it quotes the
+/// names that were sent.
+fn shown(message: &str) -> String {
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut shown: String = message.chars().take(MESSAGE_CHARS_MAX).map(plain).collect();
+    if message.chars().nth(MESSAGE_CHARS_MAX).is_some() {
+        shown.push_str(" ...");
+    }
+    shown
 }
 
 /// Reads a table and refuses a key that stands in it twice: which of the two values counts would
