@@ -87,11 +87,11 @@ impl Daemon {
                 () = &mut shutdown, if stopping.is_none() => {
                     stopping = Some(self.begin_to_stop(grace));
                 }
-                _ = ears.link.changed() => {
+                Ok(()) = ears.link.changed() => {
                     let state = *ears.link.borrow_and_update();
                     self.on_link(state)?;
                 }
-                _ = ears.registration.changed(), if stopping.is_none() => {
+                Ok(()) = ears.registration.changed(), if stopping.is_none() => {
                     let complaint = ears.registration.borrow_and_update().clone();
                     self.pulse.set_registration(complaint);
                 }
@@ -228,12 +228,11 @@ impl Daemon {
     fn write(&mut self, record: Record, came_at: Instant) {
         match &record {
             Record::Accepted(accepted) => self.timings.begin(&accepted.key(), came_at),
-            Record::Dropped { task, epoch, .. } => {
+            Record::Dropped { task, epoch, .. } | Record::Settled { task, epoch } => {
                 self.timings.forget(&RunKey { task: task.clone(), epoch: *epoch });
             }
             Record::Started(_)
             | Record::Ended { .. }
-            | Record::Settled { .. }
             | Record::Used { .. }
             | Record::Term { .. } => (),
         }

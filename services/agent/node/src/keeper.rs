@@ -40,9 +40,10 @@ impl Keeper {
     }
 
     pub(crate) fn on_grown(&mut self, bytes: u64, node: &Node) {
-        let idle = node.presence().running.is_empty();
-        let limit = if idle { ROLL_IDLE_BYTES } else { ROLL_BYTES };
-        if !self.rolling && limit.max(2 * self.began_with) < bytes {
+        let has_grown = |limit: u64| limit.max(2 * self.began_with) < bytes;
+        let due = has_grown(ROLL_BYTES)
+            || has_grown(ROLL_IDLE_BYTES) && node.presence().running.is_empty();
+        if due && !self.rolling {
             self.roll(node);
         }
     }

@@ -21,20 +21,27 @@ const UNANSWERED_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct NatsOutlet {
     client: Client,
     unanswered: usize,
+    /// Whether the broker was waited for in vain; it is not waited for again until it is back.
+    gave_up: bool,
 }
 
 impl NatsOutlet {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, unanswered: 0 }
+        Self { client, unanswered: 0, gave_up: false }
     }
 
-    async fn connected(&self) -> bool {
+    async fn connected(&mut self) -> bool {
         if self.client.connected() {
+            self.gave_up = false;
             return true;
+        }
+        if self.gave_up {
+            return false;
         }
         let mut changes = self.client.on_change();
         let back = changes.wait_for(|state| *state == LinkState::Connected);
-        matches!(timeout(PATIENCE, back).await, Ok(Ok(_)))
+        self.gave_up = !matches!(timeout(PATIENCE, back).await, Ok(Ok(_)));
+        !self.gave_up
     }
 
     /// Waits until the broker has taken everything that is under way.

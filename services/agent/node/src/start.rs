@@ -137,6 +137,9 @@ fn recover(profile: Profile, history: History) -> (Node, Vec<Action>) {
 fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
     config.check()?;
     let manifest = config.manifest()?;
+    if config.owner.is_none() && manifest.accepts_tasks_from.is_empty() {
+        tracing::warn!("neither owner nor accepts_tasks_from is set, so nobody may task this node");
+    }
     let anchors = read_anchors(&config)?;
     let state_dir = config.state_dir.clone();
     make_private(&state_dir)?;
