@@ -1,3 +1,5 @@
+//! Brokers that are too old or do not sync are refused.
+
 use super::{check::judge, *};
 
 fn report(version: &str, sync_always: Option<bool>, cluster_size: u32) -> BrokerReport {

@@ -1,3 +1,5 @@
+//! Every way in which a frame comes to a certain end.
+
 use super::*;
 use crate::twin::{Fault, TwinLog};
 

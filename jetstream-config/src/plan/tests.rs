@@ -1,3 +1,5 @@
+//! What is changed, and what is never changed without being asked.
+
 use schemas::subject::{Bucket, LogName, ServiceName};
 use serde_json::json;
 

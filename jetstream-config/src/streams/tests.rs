@@ -1,3 +1,5 @@
+//! The data files say what the log needs.
+
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
 use super::*;

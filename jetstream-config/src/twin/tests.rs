@@ -1,3 +1,5 @@
+//! The log in memory fails as told, and only so.
+
 use super::*;
 
 fn frame(text: &str) -> Bytes {

@@ -72,6 +72,8 @@ fn may_use(user: &Package, used: &Package) -> bool {
     match user_kind {
         Kind::Schemas | Kind::Decider => false,
         Kind::JetstreamConfig => used_kind == Kind::Schemas,
+        // Whom a node believes is a decision of its core, and trust is as pure as a core is.
+        Kind::Core if user.name == "agent-core" && used.name == "trust" => true,
         Kind::Core | Kind::PureShared => matches!(used_kind, Kind::Schemas | Kind::Decider),
         Kind::Sandbox => used_kind == Kind::Schemas || used.dir.starts_with("sandbox-wasm/"),
         Kind::Shared => match used_kind {
@@ -127,9 +129,17 @@ fn pure_allow_list(kind: Kind) -> Option<&'static [&'static str]> {
     match kind {
         Kind::Decider => Some(&[]),
         Kind::Core => Some(&["serde", "thiserror"]),
-        Kind::PureShared => {
-            Some(&["serde", "thiserror", "ciborium", "sha2", "ed25519-dalek", "nkeys", "zeroize"])
-        }
+        // serde_json, for what is signed carries a specification as JSON text.
+        Kind::PureShared => Some(&[
+            "serde",
+            "serde_json",
+            "thiserror",
+            "ciborium",
+            "sha2",
+            "ed25519-dalek",
+            "nkeys",
+            "zeroize",
+        ]),
         Kind::Schemas
         | Kind::JetstreamConfig
         | Kind::Shared

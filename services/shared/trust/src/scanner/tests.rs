@@ -1,3 +1,5 @@
+//! One encoding of each value passes, and nothing makes the scanner stumble.
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
