@@ -3,7 +3,12 @@
 //! **Invariant:** everything named here still holds, so deciding it changes the state and it is not
 //! named again.
 
-use crate::{command::Command, facts::Facts, limits::DUE_MAX, state::State};
+use crate::{
+    command::Command,
+    facts::Facts,
+    limits::{DUE_MAX, NODES_PER_PLACING},
+    state::State,
+};
 
 /// Commands that are due.
 pub(crate) fn due(state: &State, facts: &Facts) -> Vec<Command> {
@@ -24,8 +29,7 @@ pub(crate) fn due(state: &State, facts: &Facts) -> Vec<Command> {
     commands.extend(silent.map(|(id, epoch)| Command::DeclareLost { task: id.clone(), epoch }));
 
     let nodes: Vec<_> = facts.ready(state).take(DUE_MAX).cloned().collect();
-    if !nodes.is_empty() {
-        commands.push(Command::PlaceQueued { nodes });
-    }
+    let placings = nodes.chunks(NODES_PER_PLACING).map(<[_]>::to_vec);
+    commands.extend(placings.map(|nodes| Command::PlaceQueued { nodes }));
     commands
 }

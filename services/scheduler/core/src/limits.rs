@@ -4,6 +4,8 @@ use schemas::protocol;
 
 /// How long what runs may stay silent before it counts as lost, in milliseconds.
 pub const LEASE_TTL_MS: u64 = millis(protocol::LEASE_TTL);
+/// Leases that are looked at in one tick to drop those of runs that have ended.
+pub const LEASES_DROPPED_PER_TICK_MAX: usize = 2048;
 /// How long an assignment may wait to be started, in milliseconds.
 pub const ASSIGNMENT_TTL_MS: u64 = millis(protocol::ASSIGNMENT_TTL);
 /// How long a finished task is answered from memory, in milliseconds of event time.
@@ -30,7 +32,10 @@ pub const CANCELS_PER_DECISION_MAX: usize = 256;
 /// Most assignments in one decision, so that it fits a frame.
 pub const PLACED_PER_DECISION_MAX: usize = 128;
 /// Most commands of one kind that time calls for at once.
-pub const DUE_MAX: usize = 64;
+pub const DUE_MAX: usize = 256;
+/// Nodes that one decision fills; a tick names as many such decisions as it takes for
+/// [`DUE_MAX`] nodes.
+pub const NODES_PER_PLACING: usize = 32;
 /// Most nodes that are compared with the queue at one tick.
 pub const NODES_EXAMINED_PER_TICK_MAX: usize = 1024;
 /// Fleets up to this size are compared whole for every task.

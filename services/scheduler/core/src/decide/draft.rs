@@ -54,6 +54,11 @@ impl<'a> Draft<'a> {
         self.freed.extend(task.view.node.clone());
     }
 
+    /// What waits is offered to the node before the decision ends.
+    pub(super) fn offer_to(&mut self, node: &PrincipalId) {
+        self.freed.push(node.clone());
+    }
+
     /// The task no longer counts against its node, which takes no other for now.
     pub(super) fn retract(&mut self, task: &Task) {
         let Some(node) = &task.view.node else { return };
@@ -73,9 +78,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The task is given up; it keeps its slot while its node says that it goes on.
+    /// The task is given up; it keeps its slot while its node says that it goes on. What waits is
+    /// not offered to the node in return: it may be gone.
     pub(super) fn lose(&mut self, task: &Task) {
-        self.give_back(task);
+        self.retract(task);
         if let Some(node) = &task.view.node {
             *self.overlay.held.entry(node.clone()).or_default() += self.names(task);
         }

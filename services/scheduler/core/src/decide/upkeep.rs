@@ -41,7 +41,7 @@ pub(super) fn declare_lost(mut draft: Draft<'_>, id: &TaskId, epoch: u64) -> Dec
         draft.push(SchedulerEvent::TaskLost { task: id.clone(), epoch, node, reason });
         draft.lose(task);
         if task.may_run_again() {
-            draft.place(task, None);
+            draft.place(task, task.view.node.as_ref());
         }
     }
     draft.decided(Answer::Done {})

@@ -11,7 +11,7 @@ use decider::Moment;
 use schemas::{InstanceId, PrincipalId, TaskId, agent::RunningTask, task::TaskState};
 
 use crate::{
-    limits::{DUE_MAX, LEASE_TTL_MS},
+    limits::{LEASE_TTL_MS, LEASES_DROPPED_PER_TICK_MAX},
     state::State,
 };
 
@@ -97,7 +97,9 @@ impl Leases {
         let (mut examined, mut ended) = (0, Vec::new());
         for (renewed_ms, id) in &self.by_renewal {
             let half_ms = LEASE_TTL_MS / 2;
-            if moment.lease_ms.saturating_sub(*renewed_ms) < half_ms || DUE_MAX * 8 < examined {
+            if moment.lease_ms.saturating_sub(*renewed_ms) < half_ms
+                || LEASES_DROPPED_PER_TICK_MAX < examined
+            {
                 break;
             }
             examined += 1;

@@ -6,7 +6,7 @@ use schemas::{
 };
 
 use super::harness::{Scene, check, principal, refuse, report, task_id};
-use crate::{Command, limits::LEASE_TTL_MS};
+use crate::{Answer, Command, limits::LEASE_TTL_MS};
 
 fn started() -> Scene {
     let mut scene = Scene::with(&[("a", 1), ("b", 1)]);
@@ -89,7 +89,10 @@ fn a_person_settles_a_lost_task_and_nothing_else() {
     scene.pass_ms(LEASE_TTL_MS);
     scene.settle();
     check(&mut scene, &force("bob"), Err(ErrorCode::NotAllowed));
-    check(&mut scene, &force("olga"), Ok(&["t1 failed at 1"]));
+    let (events, answer) = scene.decide(&force("olga")).unwrap();
+    assert_eq!(events, ["t1 failed at 1"]);
+    let view = scene.state.task(&task_id("t1")).unwrap().view.clone();
+    assert_eq!(answer, Answer::Task(Box::new(view)));
     check(&mut scene, &report("t1", 1, "a-1", Verdict::Succeeded), Ok(&[]));
 }
 
