@@ -8,6 +8,7 @@
 mod admin;
 mod ask;
 mod bucket;
+mod chain;
 mod clock;
 mod decision;
 mod door;
@@ -25,6 +26,7 @@ mod replica;
 mod service;
 mod snapshot;
 mod stage;
+mod standing;
 
 pub use ask::{Ask, AskAbout, Said};
 pub use bucket::ProjectionError;

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** every answer, also a rejection, a query's or a repeat's, waits until the newest
 //! decision that the state included when it was made is committed.
+//! **Invariant:** no effect is handed out before all that its state included is committed.
 //! **Invariant:** no IO; frames are handed out and their fate is handed back.
 
 use std::{collections::VecDeque, time::Duration};
@@ -29,6 +30,8 @@ use crate::{
 
 /// Decisions that may wait for a frame before requests have to wait, in bytes.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// Answers that may wait for a commit before requests have to wait.
+const WAITING_ANSWERS_MAX: usize = 2048;
 
 /// An answer that waits for the decision with this ordinal to be committed.
 struct Waiting<S: Service> {
@@ -54,6 +57,9 @@ pub(crate) struct Mind<S: Service> {
     decided: u64,
     committed: u64,
     waiting_for_commit: VecDeque<Waiting<S>>,
+    /// Effects that time called for, each with the ordinal of the newest decision that the state
+    /// included when it was named.
+    waiting_effects: VecDeque<(u64, EffectOf<S>)>,
     full_until: Option<Instant>,
     head_watch: Option<watch::Sender<Head>>,
 }
@@ -76,6 +82,7 @@ impl<S: Service> Mind<S> {
             decided: 0,
             committed: 0,
             waiting_for_commit: VecDeque::new(),
+            waiting_effects: VecDeque::new(),
             full_until: None,
             head_watch: None,
         }
@@ -99,6 +106,7 @@ impl<S: Service> Mind<S> {
     /// Whether requests should wait for the log to catch up.
     pub(crate) fn is_sated(&self) -> bool {
         WAITING_BYTES_MAX <= self.waiting_bytes
+            || WAITING_ANSWERS_MAX <= self.waiting_for_commit.len()
     }
 
     /// Begins a turn of the loop: looks at the clocks.
@@ -128,15 +136,30 @@ impl<S: Service> Mind<S> {
         self.keep(record, Vec::new());
     }
 
-    /// Decides what time and observations call for, and names effects that are due by time alone.
-    pub(crate) fn look_around(&mut self) -> Vec<EffectOf<S>> {
+    /// Decides what time and observations call for, and names effects that are due by time alone;
+    /// [`Self::effects_due`] hands them out.
+    pub(crate) fn look_around(&mut self) {
+        self.waiting_for_commit.retain(|waiting| !waiting.reply.is_closed());
+        if self.is_sated() {
+            return;
+        }
         for command in S::Core::due(&self.replica.state, &self.facts) {
             let about = self.unasked(S::verb(&command));
             if let Err(fault) = self.decide(&command, &about, Repeatable::No) {
                 tracing::warn!(verb = about.verb, %fault, "a command of our own was refused");
             }
         }
-        S::Core::due_effects(&self.replica.state, &mut self.facts)
+        if self.waiting_effects.is_empty() {
+            let named = S::Core::due_effects(&self.replica.state, &mut self.facts);
+            self.waiting_effects.extend(named.into_iter().map(|effect| (self.decided, effect)));
+        }
+    }
+
+    /// Effects that are due by time alone and rest on nothing but what is committed.
+    pub(crate) fn effects_due(&mut self) -> Vec<EffectOf<S>> {
+        let committed = |(ordinal, _): &&(u64, EffectOf<S>)| *ordinal <= self.committed;
+        let count = self.waiting_effects.iter().take_while(committed).count();
+        self.waiting_effects.drain(..count).map(|(_, effect)| effect).collect()
     }
 
     /// Everything that should have been done by now and may not have been.

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    Beat, Committed, Lines, Service, Stage, admin::Admin, clock::wall_clock_ms, door,
-    feed::feed_events,
+    Beat, Committed, Lines, ObservationOf, Service, Stage, admin::Admin, clock::wall_clock_ms,
+    door, feed::feed_events,
 };
 
 /// How long a writer is asked whether it lives.
@@ -115,7 +115,8 @@ impl<S: Service> Stage<S> for NatsStage<S> {
         let mut pumps = JoinSet::new();
         for heard in S::HEARS {
             let messages = subscribe(&self.client, (*heard).to_owned()).await?;
-            pumps.spawn(hear(Arc::clone(&self.service), messages, lines.clone()));
+            let observations = lines.observations.clone();
+            pumps.spawn(hear(Arc::clone(&self.service), messages, observations));
         }
         let info = ServiceInfo {
             name: S::NAME,
@@ -149,11 +150,15 @@ async fn subscribe(client: &Client, subject: String) -> Result<async_nats::Subsc
     client.nats().subscribe(subject).await.map_err(failed)
 }
 
-async fn hear<S: Service>(service: Arc<S>, mut messages: async_nats::Subscriber, lines: Lines<S>) {
+async fn hear<S: Service>(
+    service: Arc<S>,
+    mut messages: async_nats::Subscriber,
+    observations: mpsc::Sender<ObservationOf<S>>,
+) {
     while let Some(message) = messages.next().await {
         match service.hear(&message.subject, &message.payload, wall_clock_ms()) {
             Ok(observation) => {
-                if lines.observations.send(observation).await.is_err() {
+                if observations.send(observation).await.is_err() {
                     return;
                 }
             }

@@ -8,14 +8,15 @@ use jetstream_config::{EventLog, LogError};
 use schemas::{ErrorCode, Fault, InstanceId, frame::LogEvent, subject::LogName};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::{
-    EffectContext, EffectOf, FollowError, PositionError, PositionFile, Service,
+    Beat, EffectContext, EffectOf, FollowError, PositionError, PositionFile, Service,
+    chain::chain,
     decision::Writer,
     follow::{Patience, catch_up, follow_until_silence},
-    lead::{Ended, Inlets, Lead, Outlets, beat},
+    lead::{Ended, Inlets, Lead, Outlets},
     mind::Mind,
     position::Position,
     replica::{Head, Replica},
@@ -25,16 +26,18 @@ use crate::{
 
 /// Requests that may wait in front of the loop.
 const ASKS_MAX: usize = 4096;
-/// Observations that may wait in front of the loop.
-const OBSERVATIONS_MAX: usize = 65_536;
-/// Effects that may wait to be performed.
-const EFFECTS_MAX: usize = 16_384;
-/// Committed frames that may wait for the projector before it has to read the log.
-const COMMITS_MAX: usize = 1024;
+/// Observations that may wait in front of the loop; more wait in the subscription.
+const OBSERVATIONS_MAX: usize = 16_384;
+/// Effects that may wait in the line to their performer.
+const EFFECTS_MAX: usize = 1024;
+/// Committed frames that may wait for the projector before it has to read the log; 16 MiB at most.
+const COMMITS_MAX: usize = 64;
 /// How often the position is remembered outside the broker.
 const POSITION_EVERY: Duration = Duration::from_secs(1);
 /// How long a full log refuses at once before it is tried again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
+/// How long the end of a term waits for the last position to be written.
+const REMEMBER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Works beside the writer on what it commits, for one term.
 pub trait Companion: Send + Sync + 'static {
@@ -114,6 +117,20 @@ pub struct Partition<S: Service, L: EventLog, T: Stage<S>> {
     pub role: watch::Sender<Role>,
 }
 
+/// How a process comes to its next term.
+#[derive(Clone, Copy, Debug)]
+enum Approach {
+    /// Just started: if certainly nobody writes, at once.
+    Fresh,
+    /// Was a writer, or failed to become one: after a silence.
+    Patient,
+    /// The log was full: goes on with this term, if it is still the last one.
+    Full {
+        /// The term; none when not even its first frame had room.
+        term: Option<u64>,
+    },
+}
+
 impl<S: Service, L: EventLog, T: Stage<S>> Partition<S, L, T> {
     /// Takes part until `stop`.
     ///
@@ -121,28 +138,25 @@ impl<S: Service, L: EventLog, T: Stage<S>> Partition<S, L, T> {
     ///
     /// What only a person can mend. The process should end, and say so.
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), PartitionError> {
-        self.position.check(&self.log, self.name).await.map_err(PartitionError::Position)?;
-        let mut patience = Patience::Fresh;
-        let mut kept_term = None;
+        tokio::select! {
+            checked = self.position.check(&self.log, self.name) => {
+                checked.map_err(PartitionError::Position)?;
+            }
+            () = stopped(stop.clone()) => return Ok(()),
+        }
+        let mut approach = Approach::Fresh;
         loop {
-            let mut replica = self.load().await?;
-            if kept_term.is_none() {
-                let following =
-                    follow_until_silence(&mut replica, &self.log, &self.stage, patience);
-                tokio::select! {
-                    followed = following => followed.map_err(PartitionError::Follow)?,
-                    () = stopped(stop.clone()) => return Ok(()),
-                }
-            }
-            match self.lead(replica, kept_term.take(), stop.clone()).await? {
+            let (replica, kept_term) = tokio::select! {
+                prepared = self.prepare(approach) => prepared?,
+                () = stopped(stop.clone()) => return Ok(()),
+            };
+            let ended = self.lead(replica, kept_term, stop.clone()).await?;
+            approach = match ended {
                 Ended::Stopped => return Ok(()),
-                Ended::Replaced => patience = Patience::Replaced,
-                Ended::Full => kept_term = self.term(),
+                Ended::Replaced | Ended::Deaf => Approach::Patient,
+                Ended::Full => Approach::Full { term: self.term() },
                 Ended::Broken(error) => return Err(PartitionError::Log(error)),
-            }
-            if kept_term.is_none() {
-                self.role.send_replace(Role::Standby);
-            }
+            };
         }
     }
 
@@ -151,6 +165,34 @@ impl<S: Service, L: EventLog, T: Stage<S>> Partition<S, L, T> {
             Role::Writer { term } => Some(term),
             Role::Standby => None,
         }
+    }
+
+    /// Reads the log until it is time to write it. Returns the term to go on with, if there is one.
+    async fn prepare(
+        &self,
+        approach: Approach,
+    ) -> Result<(Replica<S>, Option<u64>), PartitionError> {
+        let mut replica = match approach {
+            Approach::Full { term: None } => self.refuse_for_a_while().await?,
+            Approach::Fresh | Approach::Patient | Approach::Full { term: Some(_) } => {
+                self.load().await?
+            }
+        };
+        let is_ours = |term: &u64| {
+            *term == replica.head.term && replica.head.instance.as_ref() == Some(&self.instance)
+        };
+        let patience = match approach {
+            Approach::Fresh | Approach::Full { term: None } => Patience::Fresh,
+            Approach::Patient => Patience::Replaced,
+            Approach::Full { term: Some(term) } if is_ours(&term) => {
+                return Ok((replica, Some(term)));
+            }
+            Approach::Full { term: Some(_) } => Patience::Replaced,
+        };
+        self.role.send_replace(Role::Standby);
+        let following = follow_until_silence(&mut replica, &self.log, &self.stage, patience);
+        following.await.map_err(PartitionError::Follow)?;
+        Ok((replica, None))
     }
 
     /// The fold of the log up to its head.
@@ -165,6 +207,26 @@ impl<S: Service, L: EventLog, T: Stage<S>> Partition<S, L, T> {
         Ok(replica)
     }
 
+    /// Tells whoever asks that the log is full: without room for a term there is no writer, and
+    /// silence would look as if there were no service.
+    async fn refuse_for_a_while(&self) -> Result<Replica<S>, PartitionError> {
+        tracing::error!(service = %S::NAME, "the log is full; not even a term can begin");
+        let replica = self.load().await?;
+        let (lines, mut inlets, _log_events) = lines::<S>();
+        let nobody = Beat { instance: self.instance.clone(), term: 0, sequence: 0 };
+        let serving = self.stage.serve(lines, nobody).await.map_err(PartitionError::Serve)?;
+        let refusing = async {
+            while let Some(ask) = inlets.asks.recv().await {
+                let full = Fault::new(ErrorCode::StorageFull, "the log is full");
+                // Nobody listens any more when this fails; then there is nobody to tell.
+                drop(ask.reply.send(Err(full)));
+            }
+        };
+        drop(tokio::time::timeout(FULL_PAUSE, refusing).await);
+        drop(serving);
+        Ok(replica)
+    }
+
     /// One term. `kept_term` is the term to go on with after the log was full.
     async fn lead(
         &self,
@@ -172,10 +234,9 @@ impl<S: Service, L: EventLog, T: Stage<S>> Partition<S, L, T> {
         kept_term: Option<u64>,
         stop: watch::Receiver<bool>,
     ) -> Result<Ended, PartitionError> {
-        let (lines, mut inlets, log_events) = lines::<S>();
+        let (lines, inlets, log_events) = lines::<S>();
         let (effects, effects_due) = mpsc::channel(EFFECTS_MAX);
         let (commits, committed) = mpsc::channel(COMMITS_MAX);
-        let outlets = Outlets { effects, commits };
         let writer = Writer { instance: self.instance.clone(), term: kept_term.unwrap_or(0) };
         let (head_of_log, head_seen) = watch::channel(replica.head.clone());
         let mut mind = Mind::new(replica, writer);
@@ -183,36 +244,50 @@ impl<S: Service, L: EventLog, T: Stage<S>> Partition<S, L, T> {
         if kept_term.is_some() {
             mind.refuse_for(FULL_PAUSE);
         }
-        let mut lead = Lead {
-            mind,
-            log: &self.log,
-            stage: &self.stage,
-            inlets: &mut inlets,
-            outlets: &outlets,
-        };
-        if kept_term.is_none()
-            && let Err(ended) = lead.open().await
-        {
-            return Ok(ended);
+        let outlets = Outlets { effects, commits };
+        let mut lead = Lead::new(mind, (&self.log, &self.stage), inlets, outlets);
+        if kept_term.is_none() {
+            let opened = tokio::select! {
+                opened = lead.open() => opened,
+                () = stopped(stop.clone()) => Err(Ended::Stopped),
+            };
+            if let Err(ended) = opened {
+                return Ok(ended);
+            }
         }
-        let opened = beat(&lead.mind);
+        let opened = lead.sign_of_life();
         tracing::info!(service = %S::NAME, instance = %opened.instance, term = opened.term, "writes");
-        let serving = self.stage.serve(lines.clone(), opened.clone()).await;
+        let observer = crate::Observer(lines.observations.clone());
+        let serving = self.stage.serve(lines, opened.clone()).await;
         let serving = serving.map_err(PartitionError::Serve)?;
         self.role.send_replace(Role::Writer { term: opened.term });
-        let helpers = [
-            Some(tokio::spawn(perform(Arc::clone(&self.service), effects_due))),
-            Some(tokio::spawn(accompany(Arc::clone(&self.service), lines))),
-            Some(tokio::spawn(remember(self.position.clone(), head_seen))),
-            self.companion.as_ref().map(|companion| companion.start(committed, log_events)),
+        let remembering = Helper(tokio::spawn(remember(self.position.clone(), head_seen)));
+        let _helpers = [
+            Some(Helper(tokio::spawn(perform(Arc::clone(&self.service), effects_due)))),
+            Some(Helper(tokio::spawn(Arc::clone(&self.service).accompany(observer)))),
+            self.companion.as_ref().map(|it| Helper(it.start(committed, log_events))),
         ];
         let ended = lead.run(Box::pin(stopped(stop))).await;
         drop(serving);
-        for helper in helpers.into_iter().flatten() {
-            helper.abort();
-        }
+        remembering.finish(REMEMBER_PATIENCE).await;
         tracing::info!(service = %S::NAME, term = opened.term, ?ended, "no longer writes");
         Ok(ended)
+    }
+}
+
+/// A task that must not outlive its term.
+struct Helper(JoinHandle<()>);
+
+impl Helper {
+    /// Lets it come to its own end, within `patience`.
+    async fn finish(mut self, patience: Duration) {
+        drop(tokio::time::timeout(patience, &mut self.0).await);
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -230,29 +305,35 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
+/// Performs one effect after another, each in a task of its own: one that panics takes no other
+/// with it.
 async fn perform<S: Service>(
     service: Arc<S>,
     mut due: mpsc::Receiver<(EffectOf<S>, EffectContext)>,
 ) {
+    let mut performing = JoinSet::new();
     while let Some((effect, context)) = due.recv().await {
-        service.perform(effect, &context).await;
+        let service = Arc::clone(&service);
+        performing.spawn(async move { service.perform(effect, &context).await });
+        if let Some(Err(error)) = performing.join_next().await {
+            tracing::error!(%error, "an effect failed in a way that it never should");
+        }
     }
 }
 
-async fn accompany<S: Service>(service: Arc<S>, lines: Lines<S>) {
-    service.accompany(crate::Observer(lines.observations)).await;
-}
-
-/// Writes the position down while the head moves.
+/// Writes the position down while the head moves, and once more when the term ends.
 async fn remember(file: PositionFile, mut head: watch::Receiver<Head>) {
     loop {
         let position = Position::from(&*head.borrow_and_update());
         let file = file.clone();
         let written = tokio::task::spawn_blocking(move || file.write(&position)).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "the position could not be remembered");
+            tracing::warn!(error = chain(&error), "the position could not be remembered");
         }
-        tokio::time::sleep(POSITION_EVERY).await;
+        let newest = head.clone();
+        let term_ends = async { drop(head.wait_for(|_| false).await) };
+        drop(tokio::time::timeout(POSITION_EVERY, term_ends).await);
+        head = newest;
         if head.changed().await.is_err() {
             return;
         }

@@ -245,8 +245,12 @@ impl<S: Service> Replica<S> {
                 frame.prev, head.hash
             ));
         }
-        if let Some(decision) = frame.decisions.iter().find(|decision| decision.at < head.at) {
-            return broken(format!("it goes back in time to {}", decision.at));
+        let mut latest = head.at;
+        for decision in &frame.decisions {
+            if decision.at < latest {
+                return broken(format!("it goes back in time to {}", decision.at));
+            }
+            latest = decision.at;
         }
         let starts_term = frame.term == frame.revision && starts_with_term(frame);
         let continues_term =

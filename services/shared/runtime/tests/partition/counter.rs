@@ -1,5 +1,7 @@
 //! The smallest service: adds numbers, and says what they make.
 
+use std::sync::{Arc, Mutex};
+
 use decider::{Decided, Decider, Moment, Recorded};
 use runtime::{
     AskAbout, Caller, CommandOf, EffectContext, EffectOf, EventOf, ObservationOf, Request, Row,
@@ -10,6 +12,7 @@ use schemas::{
     subject::{Bucket, ServiceName},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,18 +30,39 @@ pub(crate) struct Sum {
     pub(crate) additions: u64,
 }
 
+/// What the world is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// A number was added.
+    Added(u64),
+    /// Told again and again: what all of them make.
+    Total(u64),
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Question {
+    /// What all numbers make.
+    Sum,
+    /// The same, after this long.
+    HardSum(std::time::Duration),
+}
+
+/// A number whose effect panics.
+pub(crate) const UNLUCKY: u64 = 13;
+
 pub(crate) enum Core {}
 
 impl Decider for Core {
     type Command = Add;
-    type Query = ();
+    type Query = Question;
     type Answer = Sum;
     type Event = Event;
     type State = Sum;
     type Facts = ();
     type Observation = ();
     type Rejection = Fault;
-    type Effect = u64;
+    type Effect = Effect;
 
     fn decide(state: &Sum, command: &Add, (): &()) -> Result<Decided<Self>, Fault> {
         if command.0 == 0 {
@@ -48,7 +72,16 @@ impl Decider for Core {
         Ok(Decided { events: vec![Event::Added { number: command.0 }], answer })
     }
 
-    fn answer(state: &Sum, (): &(), (): &()) -> Result<Sum, Fault> {
+    fn answer(state: &Sum, question: &Question, (): &()) -> Result<Sum, Fault> {
+        match question {
+            Question::Sum => (),
+            Question::HardSum(time) => {
+                let begin = std::time::Instant::now();
+                while begin.elapsed() < *time {
+                    std::hint::spin_loop();
+                }
+            }
+        }
         Ok(state.clone())
     }
 
@@ -58,12 +91,12 @@ impl Decider for Core {
         state.additions += 1;
     }
 
-    fn react(_: &Sum, event: &Event) -> Vec<u64> {
+    fn react(_: &Sum, event: &Event) -> Vec<Effect> {
         let Event::Added { number } = event;
-        vec![*number]
+        vec![Effect::Added(*number)]
     }
 
-    fn resume(_: &Sum) -> Vec<u64> {
+    fn resume(_: &Sum) -> Vec<Effect> {
         Vec::new()
     }
 
@@ -74,10 +107,19 @@ impl Decider for Core {
     fn due(_: &Sum, (): &()) -> Vec<Add> {
         Vec::new()
     }
+
+    fn due_effects(state: &Sum, (): &mut ()) -> Vec<Effect> {
+        vec![Effect::Total(state.total)]
+    }
 }
 
 /// Borrows the registry's name, for services are a closed list.
-pub(crate) struct Counter;
+pub(crate) struct Counter {
+    /// What was performed so far.
+    pub(crate) performed: Arc<Mutex<Vec<Effect>>>,
+    /// Effects wait while this is false.
+    pub(crate) performs: watch::Receiver<bool>,
+}
 
 impl Service for Counter {
     type Core = Core;
@@ -102,7 +144,15 @@ impl Service for Counter {
         Vec::new()
     }
 
-    async fn perform(&self, _: EffectOf<Self>, _: &EffectContext) {}
+    async fn perform(&self, effect: EffectOf<Self>, _: &EffectContext) {
+        drop(self.performs.clone().wait_for(|performs| *performs).await);
+        assert_ne!(
+            effect,
+            Effect::Added(UNLUCKY),
+            "this effect fails in a way that it never should"
+        );
+        self.performed.lock().expect("nobody panics with it in hand").push(effect);
+    }
 
     fn hear(&self, _: &str, _: &[u8], _: u64) -> Result<ObservationOf<Self>, Fault> {
         Ok(())

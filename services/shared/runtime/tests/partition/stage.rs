@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::counter::{Add, Core, Counter, Sum, about};
+use crate::counter::{Add, Core, Counter, Effect, Sum, about};
 
 /// How long an answer is waited for before the same command is sent again.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +27,9 @@ type Door = Arc<Mutex<Option<(u64, Lines<Counter>)>>>;
 pub(crate) struct World {
     pub(crate) log: TwinLog,
     door: Door,
-    beats: broadcast::Sender<Beat>,
+    pub(crate) beats: broadcast::Sender<Beat>,
+    pub(crate) performs: watch::Sender<bool>,
+    performed: Arc<Mutex<Vec<Effect>>>,
     directory: tempfile::TempDir,
 }
 
@@ -92,7 +94,9 @@ pub(crate) struct Process {
 impl World {
     pub(crate) fn new(log: TwinLog) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Self { log, door: Door::default(), beats: broadcast::channel(64).0, directory }
+        let (door, performed) = (Door::default(), Arc::default());
+        let (beats, performs) = (broadcast::channel(64).0, watch::Sender::new(true));
+        Self { log, door, beats, performs, performed, directory }
     }
 
     /// Starts a process named `name`.
@@ -105,12 +109,15 @@ impl World {
         };
         let log_name = LogName::first(ServiceName::Registry);
         let partition = Partition {
-            service: Arc::new(Counter),
+            service: Arc::new(Counter {
+                performed: Arc::clone(&self.performed),
+                performs: self.performs.subscribe(),
+            }),
             name: log_name,
             log: connection.clone(),
             stage,
             instance: PrincipalId::parse(name).expect("an id").instance(rand::random()),
-            position: PositionFile::in_directory(self.directory.path(), log_name),
+            position: self.position(),
             snapshots: None,
             companion: None,
             role: watch::channel(runtime::Role::Standby).0,
@@ -131,18 +138,42 @@ impl World {
         }
     }
 
+    /// Where the position is remembered.
+    pub(crate) fn position(&self) -> PositionFile {
+        PositionFile::in_directory(self.directory.path(), LogName::first(ServiceName::Registry))
+    }
+
+    /// What was performed so far.
+    pub(crate) fn performed(&self) -> Vec<Effect> {
+        self.performed.lock().expect("nobody panics with it in hand").clone()
+    }
+
+    /// The lines to whoever writes now.
+    pub(crate) fn lines(&self) -> Option<Lines<Counter>> {
+        let door = self.door.lock().expect("nobody panics with the door in hand").clone();
+        door.map(|(_, lines)| lines)
+    }
+
     /// Asks whoever writes, once.
     pub(crate) async fn ask(&self, request: Request<Core>, about: AskAbout) -> Result<Sum, Fault> {
         let nobody = || Fault::new(ErrorCode::NotTheWriter, "nobody writes");
-        let door = self.door.lock().expect("nobody panics with the door in hand").clone();
-        let (_, lines) = door.ok_or_else(nobody)?;
-        let (reply, answer) = oneshot::channel();
-        lines.asks.send(Ask { request, about, reply }).await.map_err(|_| nobody())?;
-        // A writer that was cut off does not answer, and its door stays open.
-        let answer = tokio::time::timeout(PATIENCE, answer).await.map_err(|_| nobody())?;
-        match answer.map_err(|_| nobody())?? {
-            Said::Recorded(body) => Ok(serde_json::from_str(body.get()).expect("a sum")),
-            Said::Answer(sum) => Ok(sum),
-        }
+        ask_at(self.lines().ok_or_else(nobody)?, request, about).await
+    }
+}
+
+/// Asks over `lines`, once.
+pub(crate) async fn ask_at(
+    lines: Lines<Counter>,
+    request: Request<Core>,
+    about: AskAbout,
+) -> Result<Sum, Fault> {
+    let nobody = || Fault::new(ErrorCode::NotTheWriter, "nobody writes");
+    let (reply, answer) = oneshot::channel();
+    lines.asks.send(Ask { request, about, reply }).await.map_err(|_| nobody())?;
+    // A writer that was cut off does not answer, and its door stays open.
+    let answer = tokio::time::timeout(PATIENCE, answer).await.map_err(|_| nobody())?;
+    match answer.map_err(|_| nobody())?? {
+        Said::Recorded(body) => Ok(serde_json::from_str(body.get()).expect("a sum")),
+        Said::Answer(sum) => Ok(sum),
     }
 }
