@@ -78,6 +78,7 @@ fn output_that_grows_too_long_is_sent_from_its_beginning_on() {
         collector.take(chunk(Stream::Stdout, 0, &long)).await;
         assert!(!collector.is_streaming());
         collector.take(chunk(Stream::Stdout, limit, b"y")).await;
+        assert!(collector.is_streaming());
         collector.take(chunk(Stream::Stderr, 0, b"err")).await;
         collector.finish([totals(limit + 1, 0), totals(3, 0)]).await
     });

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests themselves do")]
 
 mod crashes;
+mod disk;
 mod life;
 mod plane;
 mod runs;

@@ -1,9 +1,6 @@
 //! Broker, control plane and node of one case.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use agent_node::{NodeConfig, NodeError};
 use anyhow::{Context as _, Result};
@@ -57,6 +54,11 @@ impl Stage {
 
     /// Starts a node as a process of its own and waits until it has registered.
     pub(crate) async fn node_process(&self) -> Result<Guarded> {
+        self.node_process_in(&[]).await
+    }
+
+    /// The same, by a program that takes a program and its arguments as its last ones.
+    pub(crate) async fn node_process_in(&self, surroundings: &[&str]) -> Result<Guarded> {
         let path = self.folder.path().join("node.toml");
         let mut config = self.config();
         config.slots = Some(4);
@@ -66,10 +68,11 @@ impl Stage {
         let variable = format!("{CHILD_CONFIG}={}", path.display());
         let exe = std::env::current_exe()?;
         let exe = exe.to_str().context("the path of the test is text")?;
-        let args = [variable.as_str(), exe, "--exact", "child_that_is_a_node", "--nocapture"];
+        let node = [exe, "--exact", "child_that_is_a_node", "--nocapture"];
+        let args = [&[variable.as_str()], surroundings, &node].concat();
         let guard_dir = self.folder.path().join("guard");
         std::fs::create_dir_all(&guard_dir)?;
-        let node = Guarded::spawn(&PathBuf::from("/usr/bin/env"), args, &guard_dir, &log)?;
+        let node = Guarded::spawn(Path::new("/usr/bin/env"), args, &guard_dir, &log)?;
         self.registered(before).await?;
         Ok(node)
     }
