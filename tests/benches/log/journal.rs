@@ -8,13 +8,17 @@ use jetstream_config::JetStreamLog;
 use runtime::{
     Ask, AskAbout, Beat, Caller, CommandOf, Committed, EffectContext, EffectOf, EventOf, Lines,
     ObservationOf, Partition, PositionFile, Request, Role, Row, Service, Stage, StateOf,
+    wall_clock_ms,
 };
 use schemas::{
-    CommandId, Fault, PrincipalId, Sha256Hash,
+    CommandId, Fault, PrincipalId, Sha256Hash, Timestamp,
     subject::{Bucket, LogName, ServiceName},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
+
+/// How long a command may be repeated, as clients set it, in milliseconds.
+const LIFE_MS: u64 = 10_000;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -111,7 +115,7 @@ impl Door {
             principal: PrincipalId::parse("bench")?,
             verb: "note",
             command_id: Some(CommandId::parse(&format!("{:032x}", rand::random::<u128>()))?),
-            not_after: None,
+            not_after: Some(Timestamp(wall_clock_ms() + LIFE_MS)),
             hash: Sha256Hash::ZERO,
             trace: None,
         };

@@ -68,7 +68,7 @@ fn submit(
         return Err(Fault::new(ErrorCode::Unsigned, "the request has no envelope"));
     };
     let submission = verify(anchors, envelope, Timestamp(caller.now_ms))?;
-    Ok(Request::Command(Command::Submit(Box::new(submission))))
+    Ok(Request::Unrepeatable(Command::Submit(Box::new(submission))))
 }
 
 /// The task that a signed request asks for.
@@ -113,13 +113,13 @@ fn start(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
 fn report(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
     let ReportRequest { task, epoch, instance, outcome } = strict::parse(body)?;
     let run = Run { node: caller.principal.clone(), instance, task, epoch };
-    Ok(Request::Command(Command::Report { run, outcome: Box::new(outcome) }))
+    Ok(Request::Unrepeatable(Command::Report { run, outcome: Box::new(outcome) }))
 }
 
 fn refuse(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
     let RefuseRequest { task, epoch, instance, fault } = strict::parse(body)?;
     let run = Run { node: caller.principal.clone(), instance, task, epoch };
-    Ok(Request::Command(Command::Refuse { run, fault }))
+    Ok(Request::Unrepeatable(Command::Refuse { run, fault }))
 }
 
 fn cancel(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {

@@ -28,7 +28,7 @@ const NOW_MS: u64 = 1_800_000_000_000;
 fn a_signed_request_becomes_a_submission_of_what_was_signed() {
     let envelope = sign(&claims());
     match read(verb::SUBMIT, &json!({ "envelope": envelope }).to_string()) {
-        Ok(Request::Command(Command::Submit(submission))) => {
+        Ok(Request::Unrepeatable(Command::Submit(submission))) => {
             assert_eq!(submission.task, trust::task_id(&id("ann"), &[7; 16]));
             assert_eq!(submission.issuer, id("ann"));
             assert_eq!(submission.audience, Audience::Node(id("web")));
@@ -90,7 +90,7 @@ fn a_node_speaks_in_the_name_that_the_broker_let_through() {
     let mut refuse = run;
     refuse["fault"] = serde_json::to_value(Fault::new(ErrorCode::NodeBusy, "full")).unwrap();
     match read(verb::REFUSE, &refuse.to_string()) {
-        Ok(Request::Command(Command::Refuse { run, fault })) => {
+        Ok(Request::Unrepeatable(Command::Refuse { run, fault })) => {
             assert_eq!((run.node, fault.code), (id("web"), ErrorCode::NodeBusy));
         }
         _ => panic!("no refusal"),

@@ -3,7 +3,7 @@
 //! **Invariant:** made from the log alone, so the next writer answers repeats as this one did.
 //! **Invariant:** shrinks by the times of frames, never by a clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use schemas::{
     CommandId, PrincipalId, Sha256Hash, Timestamp,
@@ -20,8 +20,10 @@ type Key = (PrincipalId, CommandId);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Kept>", into = "Vec<Kept>")]
 pub(crate) struct Repeats {
-    answers: BTreeMap<Key, RecordedAnswer>,
-    by_end: BTreeSet<(Timestamp, Key)>,
+    /// Looked up on every command and never walked in its own order.
+    answers: HashMap<Key, RecordedAnswer>,
+    /// What ends when: most ends lie at the far side, so this only grows there.
+    by_end: BTreeMap<Timestamp, Vec<Key>>,
 }
 
 /// An answer as a snapshot holds it; the raw JSON is text there, for snapshots are not JSON.
@@ -49,13 +51,13 @@ impl Repeats {
     }
 
     fn insert(&mut self, key: Key, answer: RecordedAnswer) {
-        self.by_end.insert((end(&answer), key.clone()));
+        self.by_end.entry(end(&answer)).or_default().push(key.clone());
         self.answers.insert(key, answer);
     }
 
     fn forget_until(&mut self, now: Timestamp) {
-        while self.by_end.first().is_some_and(|(end, _)| *end < now) {
-            if let Some((_, key)) = self.by_end.pop_first() {
+        while let Some(first) = self.by_end.first_entry().filter(|first| *first.key() < now) {
+            for key in first.remove() {
                 self.answers.remove(&key);
             }
         }
@@ -80,15 +82,18 @@ impl TryFrom<Vec<Kept>> for Repeats {
 }
 
 impl From<Repeats> for Vec<Kept> {
-    fn from(repeats: Repeats) -> Self {
-        let each = repeats.answers.into_iter();
-        each.map(|((principal, id), RecordedAnswer { command_hash, not_after, body })| Kept {
-            principal,
-            id,
-            command_hash,
-            not_after,
-            body: body.get().to_owned(),
-        })
-        .collect()
+    /// In the order of their ends, so that equal tables are equal bytes.
+    fn from(mut repeats: Repeats) -> Self {
+        let keys = std::mem::take(&mut repeats.by_end).into_values().flatten();
+        let mut all = Self::new();
+        for key in keys {
+            if let Some(answer) = repeats.answers.remove(&key) {
+                let RecordedAnswer { command_hash, not_after, body } = answer;
+                let (principal, id) = key;
+                let body = body.get().to_owned();
+                all.push(Kept { principal, id, command_hash, not_after, body });
+            }
+        }
+        all
     }
 }
