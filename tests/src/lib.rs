@@ -12,6 +12,7 @@
 pub mod broker;
 mod eventually;
 mod guard;
+mod installation;
 mod machine;
 mod nats;
 mod nats_cli;
@@ -20,6 +21,9 @@ mod report;
 
 pub use eventually::{eventually, eventually_some};
 pub use guard::{Guarded, Signal};
+pub use installation::{
+    CORTEX_VARIABLE, CommandOutput, Installation, Login, Process, processes_of,
+};
 pub use machine::Machine;
 pub use nats::{NatsCluster, NatsServer, SavedStore, ServerOptions, User};
 pub use nats_cli::{NATS_CLI_VARIABLE, nats_cli};

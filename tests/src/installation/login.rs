@@ -1,0 +1,33 @@
+//! How the person who ran `cortex up` reaches it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// The context that `cortex up` writes, as text that any client can be made from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Address of the broker.
+    pub url: String,
+    /// As whom.
+    pub principal: String,
+    /// User of the broker's configuration.
+    pub user: String,
+    /// Password of that user.
+    pub password: String,
+    /// What every signature is bound to.
+    pub cluster: String,
+    /// File with the key that signs the person's requests.
+    pub key: PathBuf,
+}
+
+impl Login {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+}
