@@ -7,4 +7,5 @@
 mod demonstration;
 mod leftovers;
 mod person;
+mod runs;
 mod signer;
