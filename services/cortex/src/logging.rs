@@ -17,6 +17,9 @@ pub(crate) fn start(default: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // Otherwise a line that cannot be written is reported by a print that panics, and nobody
+        // reads us any more when our supervisor has died.
+        .log_internal_errors(false)
         .try_init();
     // A second start, as in tests, changes nothing.
     drop(started);

@@ -26,6 +26,13 @@ pub(crate) enum Supervision {
     ByStdin,
 }
 
+impl Supervision {
+    /// What a `--supervised` flag means.
+    pub(crate) fn of(flag: bool) -> Self {
+        if flag { Self::ByStdin } else { Self::Alone }
+    }
+}
+
 /// Becomes true when the process is to stop.
 ///
 /// # Errors

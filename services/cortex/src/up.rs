@@ -48,6 +48,9 @@ pub struct UpArgs {
     /// Start no node.
     #[arg(long)]
     no_node: bool,
+    /// Stop when standard input ends, as it does when whoever started it dies.
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    supervised: bool,
     /// Remove the home at the end, as whoever made it asks.
     #[arg(long, hide = true)]
     remove_home: bool,

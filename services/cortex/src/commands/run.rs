@@ -156,12 +156,12 @@ pub(super) async fn run(globals: &Globals, args: RunArgs) -> Outcome {
             }
         }
     };
-    if session.printer.is_for_machines() {
-        session.printer.show(&view, &describe(&view))?;
-    }
     let (code, fault) = verdict(&view);
-    if let Some(fault) = fault {
-        note(&format!("{}: {}", fault.code, fault.message));
+    match fault {
+        // Machines find it in the result.
+        _ if session.printer.is_for_machines() => session.printer.show(&view, &describe(&view))?,
+        Some(fault) => session.printer.fail(&fault),
+        None => (),
     }
     client.close().await;
     Ok(ExitCode::from(if interrupted { INTERRUPTED } else { code }))

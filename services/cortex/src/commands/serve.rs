@@ -81,7 +81,7 @@ pub(super) async fn serve(args: ServeArgs) -> Outcome {
         None => settings_path(&Home::from_environment()?, service.as_str()),
     };
     let settings = read_settings(&path)?;
-    let stop = signals::stop(supervision(supervised))?;
+    let stop = signals::stop(Supervision::of(supervised))?;
     let host = host_config(&settings)?;
     let ended = match service {
         ServiceName::Registry => registry_server::serve(host, stop).await,
@@ -92,10 +92,6 @@ pub(super) async fn serve(args: ServeArgs) -> Outcome {
     };
     ended.map_err(|error| error.fault())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn supervision(supervised: bool) -> Supervision {
-    if supervised { Supervision::ByStdin } else { Supervision::Alone }
 }
 
 fn read_settings(path: &Path) -> Result<ServiceSettings, Fault> {
@@ -123,7 +119,7 @@ pub(super) async fn node(args: RunNodeArgs) -> Outcome {
     logging::start(SERVICE_FILTER);
     let config = NodeConfig::load(&args.config)
         .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, chain(&error)))?;
-    let mut stop = signals::stop(supervision(args.supervised))?;
+    let mut stop = signals::stop(Supervision::of(args.supervised))?;
     let shutdown = async move { signals::wait(&mut stop).await };
     let ended = agent_node::run(config, shutdown).await;
     ended.map_err(|error| Fault::new(error.code(), chain(&error)))?;

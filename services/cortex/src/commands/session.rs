@@ -10,7 +10,11 @@ use crate::{
     context::{Context, Contexts, LOCAL},
     home::Home,
     output::Printer,
+    up::record::is_running,
 };
+
+/// How long a broker that is supervised here may take to come back.
+const RESTART_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A command's surroundings.
 #[derive(Debug)]
@@ -28,11 +32,13 @@ impl Session {
         Ok(Self { home, context, printer: super::printer(globals) })
     }
 
-    /// Connects once; whoever types a command does not want to wait for a broker to come up.
+    /// Connects. Whoever types a command does not want to wait for a broker that is not there, but
+    /// for one that this machine's supervisor is just starting again.
     pub(crate) async fn connect(&self) -> Result<Client, Fault> {
         let mut options = self.context.connect_options()?;
         options.name = format!("cortex-cli-{}", self.context.principal);
-        options.connect_within = Some(Duration::ZERO);
+        let patience = if is_running(&self.home) { RESTART_PATIENCE } else { Duration::ZERO };
+        options.connect_within = Some(patience);
         Client::connect(options).await.map_err(|error| error.to_fault())
     }
 }

@@ -149,9 +149,12 @@ fn listing(status: &Status) -> Listing {
         }
     }
     for process in status.up.iter().flat_map(|up| &up.processes) {
-        let pid = process.pid.map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
-        let detail = format!("{pid}, {} restarts, log {}", process.restarts, process.log.display());
-        add(&format!("process {}", process.name), "running", detail);
+        let (state, pid) = match process.pid {
+            Some(pid) => ("running", format!("pid {pid}, ")),
+            None => ("FAILED", String::new()),
+        };
+        let detail = format!("{pid}{} restarts, log {}", process.restarts, process.log.display());
+        add(&format!("process {}", process.name), state, detail);
     }
     let columns = [Column::Usual("WHAT"), Column::Usual("STATE"), Column::Usual("DETAIL")];
     Listing::new(&columns, rows).uncut()

@@ -179,7 +179,10 @@ async fn logs(client: &Client, args: LogsArgs) -> Result<(), Fault> {
         tail.catch_up().await?;
     }
     if ended || follow {
-        tail.until_end().await?;
+        let view = tail.until_end().await?;
+        if let (_, Some(fault)) = verdict(&view) {
+            note(&format!("{}: {}", fault.code, fault.message));
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use client::Client;
 use schemas::{
     Audience, ErrorCode, Fault, FaultClass, PrincipalId,
     registry::{AgentRequest, AgentStatus, AgentView, GetAgentsAnswer, GetAgentsRequest, verb},
-    scheduler::{self, GetTasksAnswer, GetTasksRequest, SubmitAnswer},
+    scheduler::{self, GetTasksAnswer, GetTasksRequest, SubmitAnswer, SubmitRequest},
     subject::ServiceName,
     task::{TaskSpec, TaskState, Work},
 };
@@ -99,6 +99,20 @@ pub(crate) async fn node(client: &Client) -> Result<(), Fault> {
     }
 }
 
+/// Hands a request in; the scheduler may hear of the node a moment after the registry.
+async fn submit(client: &Client, request: &SubmitRequest) -> Result<SubmitAnswer, Fault> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let call = client.call(ServiceName::Scheduler, scheduler::verb::SUBMIT);
+        match call.send(request).await {
+            Err(Fault { code: ErrorCode::NoSuchNode, .. }) if Instant::now() < until => {
+                sleep(LOOK_INTERVAL).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// Sends a first task to the local node and waits until its answer is back.
 pub(crate) async fn first_task(client: &Client, context: &Context) -> Result<(), Fault> {
     let id = PrincipalId::parse(LOCAL_NODE)
@@ -110,8 +124,7 @@ pub(crate) async fn first_task(client: &Client, context: &Context) -> Result<(),
     };
     let signed = sign_order(context, order)?;
     let mut tail = tail::open(client, &signed.task, Show::Nothing).await?;
-    let call = client.call(ServiceName::Scheduler, scheduler::verb::SUBMIT);
-    call.send::<_, SubmitAnswer>(&signed.request).await?;
+    submit(client, &signed.request).await?;
     let view = timeout(PATIENCE, tail.until_end()).await.map_err(|_| {
         let message = format!("the first task has not come back within {PATIENCE:?}");
         Fault::new(ErrorCode::TimedOut, message)

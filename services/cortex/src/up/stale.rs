@@ -58,7 +58,7 @@ async fn end(pid: Pid, marker: &str, patience: Duration) -> Result<(), Fault> {
     if gone_within(pid, marker, patience).await {
         return Ok(());
     }
-    note(&format!("ending pid {}, which an earlier `cortex up` left", pid.as_raw_nonzero()));
+    note(&format!("ending pid {}, whose supervisor is gone", pid.as_raw_nonzero()));
     for signal in [Signal::TERM, Signal::KILL] {
         send_if_there(pid, signal);
         if gone_within(pid, marker, END_DEADLINE).await {

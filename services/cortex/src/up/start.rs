@@ -67,7 +67,7 @@ pub(crate) async fn run(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Ou
 
 async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
     let began = Instant::now();
-    let mut stop = signals::stop(Supervision::Alone)?;
+    let mut stop = signals::stop(Supervision::of(args.supervised))?;
     stale::end_all(home).await?;
     let material = Material::ensure(home)?;
     let broker = find_broker().await?;
