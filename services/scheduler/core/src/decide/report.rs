@@ -131,6 +131,8 @@ fn lose(
         reason: message.unwrap_or_else(|| "its node cannot tell how it ended".to_owned()),
     });
     draft.lose(task);
+    // It speaks, so it is there.
+    draft.offer_to(&run.node);
     let state = if task.may_run_again() { draft.place(task, None).state } else { TaskState::Lost };
     draft.decided(counted(run, state))
 }

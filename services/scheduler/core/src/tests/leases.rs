@@ -138,3 +138,47 @@ fn a_lost_run_that_its_node_still_names_keeps_the_slot() {
     let done = report("t1", 1, "a-1", Verdict::Succeeded);
     check(&mut scene, &done, Ok(&["t1 succeeded at 1", "t2 assigned to a at 1"]));
 }
+
+#[test]
+fn a_node_that_went_silent_is_offered_nothing_until_it_speaks() {
+    let mut patient = super::harness::agent("a", 1);
+    patient.manifest.heartbeat_interval = Some(3600);
+    let mut scene = Scene::new();
+    scene.join(patient);
+    scene.submit_idempotent("t1", "can:shell.exec");
+    scene.submit("t2", "can:shell.exec");
+    scene.start("t1", 1, "a-1");
+    scene.tick();
+    scene.pass_ms(LEASE_TTL_MS);
+    assert_eq!(scene.settle(), ["t1 lost at 1", "t1 queued"]);
+    scene.beat("a-1", &[]);
+    assert_eq!(scene.settle(), ["t1 assigned to a at 2"]);
+}
+
+#[test]
+fn a_node_that_says_that_a_run_is_lost_is_offered_the_next_task_at_once() {
+    let mut scene = started();
+    scene.submit("t2", "node:a");
+    let lost = report("t1", 1, "a-2", Verdict::Lost);
+    check(&mut scene, &lost, Ok(&["t1 lost at 1", "t2 assigned to a at 1"]));
+}
+
+#[test]
+fn a_second_run_has_a_lease_of_its_own() {
+    let mut scene = Scene::with(&[("a", 1)]);
+    scene.submit_idempotent("t1", "can:shell.exec");
+    scene.start("t1", 1, "a-1");
+    scene.tick();
+    scene.join(super::harness::agent("b", 1));
+    scene.pass_ms(LEASE_TTL_MS - 1);
+    scene.beat("b-1", &[]);
+    scene.pass_ms(1);
+    let lose = Command::DeclareLost { task: task_id("t1"), epoch: 1 };
+    check(&mut scene, &lose, Ok(&["t1 lost at 1", "t1 assigned to b at 2"]));
+    assert_eq!(scene.start("t1", 2, "b-1"), "go");
+    scene.tick();
+    scene.pass_ms(LEASE_TTL_MS - 1);
+    assert_eq!(scene.settle(), Vec::<String>::new());
+    scene.pass_ms(1);
+    assert_eq!(scene.settle()[0], "t1 lost at 2");
+}

@@ -119,6 +119,16 @@ fn an_assignment_that_nobody_starts_goes_elsewhere_under_a_higher_epoch() {
 }
 
 #[test]
+fn a_node_that_did_not_start_a_task_is_not_given_it_again_at_once() {
+    let mut scene = Scene::with(&[("a", 1)]);
+    scene.submit("t1", "node:a");
+    scene.pass_with_beats(crate::limits::ASSIGNMENT_TTL_MS, &[("a-1", &[])]);
+    assert_eq!(scene.settle(), ["t1 unstarted at 1", "t1 queued"]);
+    scene.pass_with_beats(crate::limits::REFUSED_PAUSE_MS, &[("a-1", &[])]);
+    assert_eq!(scene.settle(), ["t1 assigned to a at 2"]);
+}
+
+#[test]
 fn a_request_that_expires_before_anybody_starts_it_ends_expired() {
     let mut scene = Scene::with(&[("a", 1)]);
     scene.submit("t1", "node:a");

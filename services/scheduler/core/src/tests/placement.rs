@@ -197,6 +197,17 @@ fn a_task_does_not_overtake_one_that_needs_the_same() {
 }
 
 #[test]
+fn a_task_does_not_overtake_one_that_somebody_else_refused() {
+    let mut scene = Scene::with(&[("a", 1)]);
+    scene.submit("t1", "can:shell.exec");
+    scene.decide(&refuse("t1", 1, "a-1", ErrorCode::JournalFailed)).unwrap();
+    scene.join(agent("b", 1));
+    assert_eq!(scene.submit("t2", "can:shell.exec"), ["t2 submitted", "t2 assigned to a at 1"]);
+    assert_eq!(scene.submit("t3", "can:shell.exec"), ["t3 submitted", "t3 queued"]);
+    assert_eq!(scene.settle(), ["t1 assigned to b at 2"]);
+}
+
+#[test]
 fn one_demand_that_nobody_can_meet_does_not_hold_up_the_others() {
     let mut scene = Scene::with(&[("a", 1)]);
     scene.submit("t0", "node:a");

@@ -1,8 +1,8 @@
 //! What is said again until somebody hears it.
 
-use schemas::task::Verdict;
+use schemas::{ErrorCode, task::Verdict};
 
-use super::harness::{Scene, cancel, report};
+use super::harness::{Scene, agent, cancel, refuse, report};
 use crate::limits::REMIND_MS;
 
 #[test]
@@ -82,7 +82,21 @@ fn a_run_that_goes_on_elsewhere_is_told_to_end() {
     scene.sent();
     assert_eq!(scene.start("t1", 2, other), "go");
     scene.beat(&instance, &[("t1", 1)]);
+    scene.tick();
     assert_eq!(scene.sent(), Vec::<String>::new());
     scene.pass_ms(REMIND_MS);
     assert_eq!(scene.sent(), [format!("cancel t1 1 at {first}")]);
+}
+
+#[test]
+fn a_new_assignment_is_repeated_in_place_of_the_old_one() {
+    let mut scene = Scene::with(&[("a", 1)]);
+    scene.submit("t1", "can:shell.exec");
+    scene.tick();
+    scene.join(agent("b", 1));
+    scene.decide(&refuse("t1", 1, "a-1", ErrorCode::JournalFailed)).unwrap();
+    scene.tick();
+    scene.sent();
+    scene.pass_ms(REMIND_MS);
+    assert_eq!(scene.sent(), ["offer t1 2 to b"]);
 }
