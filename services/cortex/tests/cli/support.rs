@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -13,8 +13,6 @@ use tempfile::TempDir;
 
 /// Nothing here should take nearly as long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-/// How long to leave a condition alone between two looks at it.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A home with a supervisor that dies with the test.
 pub(crate) struct Cortex {
@@ -151,20 +149,10 @@ impl From<Output> for Ran {
 
 /// Waits for a condition.
 #[track_caller]
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < DEADLINE, "did not happen within {DEADLINE:?}: {what}");
-        pause();
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is no runtime's worker, and it waits for a condition"
-)]
-fn pause() {
-    std::thread::sleep(LOOK_INTERVAL);
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let happened = runtime.block_on(cortex_tests::eventually(DEADLINE, async || holds()));
+    happened.expect(what);
 }
 
 pub(crate) fn is_alive(pid: Pid) -> bool {
