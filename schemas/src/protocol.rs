@@ -39,6 +39,22 @@ pub const GO_TTL: Duration = Duration::from_secs(10);
 /// Output that travels inside the result, in bytes a stream.
 pub const INLINE_OUTPUT_BYTES_MAX: usize = 8 * 1024;
 
+/// Checks a `traceparent` as W3C writes it: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
+///
+/// # Errors
+///
+/// `INVALID_VALUE`: what is no trace context would lead nowhere, for as long as the log is kept.
+pub fn check_trace(text: &str) -> Result<(), Fault> {
+    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    if lengths == [2, 32, 16, 2] && text.split('-').all(hex) {
+        return Ok(());
+    }
+    let message = format!("header {HEADER_TRACE} is no trace context");
+    Err(Fault::new(ErrorCode::InvalidValue, message)
+        .with_hint("leave it out, or write it as W3C Trace Context says: 00-TRACE-PARENT-FLAGS"))
+}
+
 /// Compares the other end's version with ours.
 ///
 /// # Errors

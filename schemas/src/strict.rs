@@ -15,6 +15,9 @@ use crate::{
 /// Longest part of a parser's message that an answer repeats, in characters.
 const MESSAGE_CHARS_MAX: usize = 400;
 
+/// How serde begins to say that it does not know a field.
+const UNKNOWN_FIELD: &str = "unknown field";
+
 /// Reads one JSON message of at most [`COMMAND_BYTES_MAX`]; an empty body counts as `{}`.
 ///
 /// # Errors
@@ -77,7 +80,7 @@ fn classify(error: &serde_json::Error) -> Fault {
     let message = error.to_string();
     let code = if !error.is_data() {
         ErrorCode::MalformedJson
-    } else if message.starts_with("unknown field") {
+    } else if message.starts_with(UNKNOWN_FIELD) {
         ErrorCode::UnknownField
     } else if message.contains("is not an id") {
         ErrorCode::InvalidId
@@ -86,7 +89,18 @@ fn classify(error: &serde_json::Error) -> Fault {
     } else {
         ErrorCode::InvalidValue
     };
-    Fault::new(code, shown(&message))
+    let fault = Fault::new(code, shown(&message));
+    match unknown_field(&message) {
+        Some(field) => fault.with_details(serde_json::json!({ "field": shown(field) })),
+        None => fault,
+    }
+}
+
+/// The name in `unknown field `x`, expected ...`, which may itself hold what ends it.
+fn unknown_field(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix(UNKNOWN_FIELD)?.strip_prefix(" `")?;
+    let end = rest.rfind("`, expected ").or_else(|| rest.rfind("`, there are no fields"))?;
+    rest.get(..end)
 }
 
 /// What a parser says, without what a sender could do with it to logs and terminals: it quotes the

@@ -166,6 +166,20 @@ pub const OUTPUT_STREAM: &str = "CORTEX_OUTPUT";
 /// Stream of content-addressed chunks.
 pub const BLOB_STREAM: &str = "CORTEX_BLOBS";
 
+/// Every stream that a service reads or writes.
+#[must_use]
+pub fn streams_of(service: ServiceName) -> Vec<String> {
+    let log = LogName::first(service).stream();
+    let buckets = Bucket::ALL.into_iter().filter(|bucket| bucket.written_by() == service);
+    let shared = match service {
+        ServiceName::Registry => vec![BLOB_STREAM],
+        // It shows what tasks print to whoever may see them.
+        ServiceName::Scheduler => vec![BLOB_STREAM, OUTPUT_STREAM],
+    };
+    let shared = shared.into_iter().map(str::to_owned);
+    std::iter::once(log).chain(buckets.map(Bucket::stream)).chain(shared).collect()
+}
+
 /// Views of the state that the plain tools can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bucket {
@@ -198,6 +212,21 @@ impl Bucket {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|bucket| bucket.as_str() == name)
+    }
+
+    /// The stream behind it, for example `KV_cortex_agents`.
+    #[must_use]
+    pub fn stream(self) -> String {
+        format!("KV_{}", self.as_str())
+    }
+
+    /// The one service that writes it.
+    #[must_use]
+    pub fn written_by(self) -> ServiceName {
+        match self {
+            Self::Agents | Self::Presence => ServiceName::Registry,
+            Self::Tasks | Self::Envelopes => ServiceName::Scheduler,
+        }
     }
 
     /// Whose log the bucket is made from; soft state has none.

@@ -43,6 +43,17 @@ fn the_limit_is_the_largest_size() {
     );
 }
 
+#[test]
+fn an_unknown_field_is_named_for_machines() {
+    for name in ["tabel", "", "a`b", "a`, expected `b"] {
+        let body = serde_json::json!({ name: 1 }).to_string();
+        let fault = parse::<Message>(body.as_bytes()).unwrap_err();
+        assert_eq!((fault.code, &fault.details["field"]), (ErrorCode::UnknownField, &name.into()));
+    }
+    let fault = parse::<Message>(br#"{"table":7}"#).unwrap_err();
+    assert!(fault.details.is_null(), "{fault:?}");
+}
+
 #[track_caller]
 fn check(body: &str, then: Result<&[(&str, u8)], (ErrorCode, &str)>) {
     match (parse::<Message>(body.as_bytes()), then) {

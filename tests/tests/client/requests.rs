@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 use crate::support::{DEADLINE, answer_all, ask, connect, info, serve};
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 #[tokio::test]
 async fn a_request_carries_who_what_and_until_when_and_its_answer_comes_back() -> Result<()> {
     let server = NatsServer::start().await?;
@@ -19,13 +21,13 @@ async fn a_request_carries_who_what_and_until_when_and_its_answer_comes_back() -
     let asking = tokio::spawn({
         let client = connect(&server.url()).await?;
         async move {
-            let call = client.call(ServiceName::Registry, "first").trace(Some("00-a-b-01".into()));
+            let call = client.call(ServiceName::Registry, "first").trace(Some(TRACE.into()));
             call.send::<_, Value>(&json!({ "n": 1 })).await
         }
     });
     let request = timeout(DEADLINE, responder.recv()).await?.context("no request came")?;
     assert_eq!((request.principal().as_str(), request.verb()), ("bob", "first"));
-    assert_eq!(request.trace(), Some("00-a-b-01"));
+    assert_eq!(request.trace(), Some(TRACE));
     assert_eq!(request.body().as_ref(), br#"{"n":1}"#);
     assert_eq!(request.command_id().context("no id")?.as_str().len(), 32);
     let now = std::time::UNIX_EPOCH.elapsed()?.as_millis();

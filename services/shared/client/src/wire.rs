@@ -8,7 +8,7 @@ use schemas::{
     CommandId, ErrorCode, Fault, Timestamp,
     protocol::{
         HEADER_COMMAND_ID, HEADER_NOT_AFTER, HEADER_PROTOCOL, HEADER_TRACE, PROTOCOL_VERSION,
-        check_version,
+        check_trace, check_version,
     },
     strict,
 };
@@ -40,10 +40,8 @@ impl RequestHeaders {
             headers.insert(HEADER_NOT_AFTER, not_after.0.to_string());
         }
         if let Some(trace) = &self.trace {
-            let value: HeaderValue = trace.parse().map_err(|_| {
-                Fault::new(ErrorCode::InvalidValue, "the trace context holds a line break")
-            })?;
-            headers.insert(HEADER_TRACE, value);
+            check_trace(trace)?;
+            headers.insert(HEADER_TRACE, trace.as_str());
         }
         Ok(headers)
     }
@@ -61,11 +59,9 @@ impl RequestHeaders {
             })?;
         let not_after =
             text(HEADER_NOT_AFTER).map(|raw| number(HEADER_NOT_AFTER, raw)).transpose()?;
-        Ok(Self {
-            command_id,
-            not_after: not_after.map(Timestamp),
-            trace: text(HEADER_TRACE).map(str::to_owned),
-        })
+        let trace = text(HEADER_TRACE).map(str::to_owned);
+        trace.as_deref().map(check_trace).transpose()?;
+        Ok(Self { command_id, not_after: not_after.map(Timestamp), trace })
     }
 }
 
