@@ -18,6 +18,7 @@ mod hex;
 mod key_file;
 mod keys;
 mod kind;
+pub mod nats;
 mod reader;
 mod scanner;
 mod sign;
