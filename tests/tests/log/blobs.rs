@@ -80,14 +80,24 @@ async fn deleting_what_is_in_use_leaves_it_whole() {
 #[tokio::test]
 async fn bytes_that_do_not_have_their_hash_are_damage() {
     let (server, blobs) = blobs().await;
-    let name = blobs.put(&bytes(2 * CHUNK, 1)).await.unwrap();
-    // What a flipped bit on the disk would look like: other bytes under the root's subject.
     let context = async_nats::jetstream::new(server.connect().await.unwrap());
-    let forged = context.publish(subject::blob(&name), "{}".into()).await.unwrap();
-    forged.await.unwrap();
-    let damaged = blobs.get(name).await.unwrap_err();
-    assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
-    assert_eq!(damaged.code(), schemas::ErrorCode::LogDamaged);
+    let whole = bytes(CHUNK + 100, 1);
+    let name = blobs.put(&whole).await.unwrap();
+    let root = blobs.put(&Bytes::from_static(b"another")).await.unwrap();
+    // What a flipped bit on the disk would look like: other bytes of the same length under a hash.
+    let stream = context.get_stream(BLOB_STREAM).await.unwrap();
+    let part = stream.get_raw_message(2).await.unwrap().subject;
+    let mut flipped = whole.slice(CHUNK..).to_vec();
+    flipped[50] ^= 1;
+    let other_root = stream.get_last_raw_message_by_subject(&subject::blob(&root)).await.unwrap();
+    for (subject, forged, blob) in
+        [(part.to_string(), flipped.into(), name), (subject::blob(&name), other_root.payload, name)]
+    {
+        context.publish(subject, forged).await.unwrap().await.unwrap();
+        let damaged = blobs.get(blob).await.unwrap_err();
+        assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
+        assert_eq!(damaged.code(), schemas::ErrorCode::LogDamaged);
+    }
 }
 
 #[tokio::test]

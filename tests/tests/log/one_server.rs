@@ -187,11 +187,34 @@ async fn a_log_whose_disk_went_back_in_time_halts_its_writer() {
     assert_eq!(halted.code(), schemas::ErrorCode::LogRegressed);
 }
 
+/// A record forbids deletion, so a hole is damage of the disk, or somebody changed the stream.
+#[tokio::test]
+async fn a_hole_in_a_log_is_damage_and_never_skipped() {
+    let server = NatsServer::start().await.unwrap();
+    let client = connect(&server.url()).await;
+    let name = log_name(0);
+    let mut wanted = wanted_log(name, Replicas::One);
+    wanted.settings.insert("deny_delete".to_owned(), json!(false));
+    apply(&client, &[wanted], Destructive::Withheld).await.unwrap();
+    let log = JetStreamLog::new(client.clone(), name);
+    for fence in 0..5 {
+        write(&log, fence, &format!("f{fence}")).await.unwrap();
+    }
+    let stream = jetstream::new(client).get_stream(name.stream()).await.unwrap();
+    stream.delete_message(3).await.unwrap();
+    let damaged = log.read(0, 1_000_000).await.unwrap_err();
+    assert!(matches!(damaged, LogError::Damaged { sequence: 3, .. }), "{damaged}");
+    assert_eq!(damaged.code(), schemas::ErrorCode::LogDamaged);
+    let damaged = log.read(2, 1_000_000).await.unwrap_err();
+    assert!(matches!(damaged, LogError::Damaged { sequence: 3, .. }), "{damaged}");
+    assert_eq!(log.read(3, 1_000_000).await.unwrap().len(), 2, "what follows can be looked at");
+}
+
 #[tokio::test]
 async fn a_log_that_is_gone_is_missed_by_everyone_who_asks() {
-    let (_server, log) = one_log().await;
+    let (server, log) = one_log().await;
     write(&log, 0, "a").await.unwrap();
-    let context = jetstream::new(connect(&_server.url()).await);
+    let context = jetstream::new(connect(&server.url()).await);
     context.delete_stream(log.name().stream()).await.unwrap();
     let missing = |error: LogError| matches!(error, LogError::Missing { .. });
     assert!(missing(write(&log, 1, "b").await.unwrap_err()));

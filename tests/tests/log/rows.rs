@@ -29,9 +29,13 @@ fn put(key: &str, expected: u64, text: &str) -> Put {
 }
 
 async fn stored(bucket: &KvBucket, put: Put) -> u64 {
-    match bucket.put(put).await.unwrap() {
-        Written::Stored { revision } => revision,
-        other => panic!("{other:?}"),
+    revision(&bucket.put(put).await.unwrap()).expect("the row is as expected")
+}
+
+fn revision(written: &Written) -> Option<u64> {
+    match written {
+        Written::Stored { revision } => Some(*revision),
+        Written::Occupied { .. } | Written::Full => None,
     }
 }
 
@@ -123,7 +127,7 @@ async fn many_rows_are_written_at_once_and_each_says_what_became_of_it() {
             Written::Occupied { by } => {
                 assert_eq!((number, by.unwrap().revision), (17, taken));
             }
-            Written::Full => panic!("the bucket is not full"),
+            Written::Full => unreachable!("the bucket is not full"),
         }
     }
     let rows = bucket.rows().await.unwrap();
@@ -173,9 +177,9 @@ async fn rows_on_three_servers_outlive_their_leader() {
     let puts: Vec<_> = results
         .into_iter()
         .enumerate()
-        .map(|(number, result)| match result.unwrap() {
-            Written::Stored { revision } => put(&format!("row-{number}"), revision, "two"),
-            other => panic!("{other:?}"),
+        .map(|(number, result)| {
+            let first = revision(&result.unwrap()).expect("the bucket was empty");
+            put(&format!("row-{number}"), first, "two")
         })
         .collect();
     cluster.kill_leader_of("KV_cortex_agents").await.unwrap();

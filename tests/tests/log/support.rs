@@ -41,22 +41,36 @@ pub(crate) async fn write<L: EventLog>(log: &L, fence: u64, id: &str) -> Result<
 pub(crate) async fn all_ids<L: EventLog>(log: &L) -> Vec<(u64, String)> {
     let mut ids = Vec::new();
     let mut after = 0;
-    while let Some(frame) = log.next_after(after).await.unwrap() {
-        after = frame.sequence;
-        ids.push((frame.sequence, id(&frame)));
-    }
+    let reading = async {
+        loop {
+            match log.next_after(after).await {
+                Ok(Some(frame)) => {
+                    after = frame.sequence;
+                    ids.push((frame.sequence, id(&frame)));
+                }
+                Ok(None) => break,
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("there is a leader again");
     ids
 }
 
 /// Every frame by sequence, read in bulk until the leader's end is reached.
 pub(crate) async fn bulk_ids<L: EventLog>(log: &L, bytes_max: usize) -> Vec<(u64, String)> {
-    let last = log.last_sequence().await.unwrap();
     let mut ids: Vec<(u64, String)> = Vec::new();
     let reading = async {
-        while ids.last().map_or(0, |(sequence, _)| *sequence) < last {
+        loop {
             let after = ids.last().map_or(0, |(sequence, _)| *sequence);
-            let frames = log.read(after, bytes_max).await.unwrap();
-            ids.extend(frames.iter().map(|frame| (frame.sequence, id(frame))));
+            match log.read(after, bytes_max).await {
+                Ok(frames) => ids.extend(frames.iter().map(|frame| (frame.sequence, id(frame)))),
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+            let read = ids.last().map_or(0, |(sequence, _)| *sequence);
+            if log.last_sequence().await.is_ok_and(|last| last == read) {
+                break;
+            }
         }
     };
     tokio::time::timeout(PATIENCE, reading).await.expect("a replica that lags catches up");
@@ -85,7 +99,7 @@ pub(crate) async fn rival<L: EventLog>(
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             Commit::Replaced { by } => fence = by.sequence,
-            Commit::Full => panic!("the log is not full"),
+            Commit::Full => unreachable!("the log is not full"),
         }
     }
     acknowledged
