@@ -3,8 +3,14 @@
 //! **Invariant:** it syncs every write, and tells whoever is in Cortex's account that it does.
 //! **Invariant:** no value can end its quotes: what could is refused, not escaped.
 
-use std::{fmt, path::PathBuf};
+mod operator;
 
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+pub use operator::{Account, Operator, OperatorServer, render_operator};
 use schemas::subject::BROKER_STATUS;
 
 /// Account that Cortex works in.
@@ -61,30 +67,18 @@ pub struct InvalidServerConfig {
 ///
 /// Names the value that cannot be written.
 pub fn render(config: &ServerConfig) -> Result<String, InvalidServerConfig> {
-    let name = quoted("name", &config.name)?;
-    let host = quoted("host", &config.host)?;
-    let store_dir = quoted("store_dir", &config.store_dir.to_string_lossy())?;
+    let head = Head {
+        name: &config.name,
+        host: &config.host,
+        port: config.port,
+        store_dir: &config.store_dir,
+        max_file_store_bytes: config.max_file_store_bytes,
+    };
+    let head = head.render()?;
     let cortex_users = users(&config.cortex_users)?;
     let system_users = users(&config.system_users)?;
-    let ServerConfig { port, max_file_store_bytes, .. } = config;
     Ok(format!(
-        r#"# Written by Cortex at every start; changes are lost.
-server_name: {name}
-host: {host}
-port: {port}
-max_payload: {MAX_PAYLOAD_BYTES}
-
-jetstream {{
-  store_dir: {store_dir}
-  # Acknowledged means on disk: Cortex refuses to run without this.
-  sync_interval: always
-  max_file_store: {max_file_store_bytes}
-  max_memory_store: {MAX_MEMORY_STORE_BYTES}
-  limits {{
-    default_max_consumers: {CONSUMERS_MAX}
-  }}
-}}
-
+        r#"{head}
 accounts {{
   {CORTEX_ACCOUNT} {{
     jetstream: enabled
@@ -106,6 +100,42 @@ accounts {{
 system_account: {SYSTEM_ACCOUNT}
 "#
     ))
+}
+
+/// What every server has, however its users log in.
+struct Head<'a> {
+    name: &'a str,
+    host: &'a str,
+    port: i32,
+    store_dir: &'a Path,
+    max_file_store_bytes: u64,
+}
+
+impl Head<'_> {
+    fn render(&self) -> Result<String, InvalidServerConfig> {
+        let (name, host) = (quoted("name", self.name)?, quoted("host", self.host)?);
+        let store_dir = quoted("store_dir", &self.store_dir.to_string_lossy())?;
+        let Head { port, max_file_store_bytes, .. } = self;
+        Ok(format!(
+            r#"# Written by Cortex at every start; changes are lost.
+server_name: {name}
+host: {host}
+port: {port}
+max_payload: {MAX_PAYLOAD_BYTES}
+
+jetstream {{
+  store_dir: {store_dir}
+  # Acknowledged means on disk: Cortex refuses to run without this.
+  sync_interval: always
+  max_file_store: {max_file_store_bytes}
+  max_memory_store: {MAX_MEMORY_STORE_BYTES}
+  limits {{
+    default_max_consumers: {CONSUMERS_MAX}
+  }}
+}}
+"#
+        ))
+    }
 }
 
 fn users(logins: &[Login]) -> Result<String, InvalidServerConfig> {
