@@ -96,7 +96,7 @@ impl BrokerError {
             Self::DurabilityUnknown => fault(ErrorCode::BrokerNotDurable).with_hint(format!(
                 "in nats-server's configuration, have the system account export the service \
                  $SYS.REQ.SERVER.PING.JSZ with response_type stream, and Cortex's account import it \
-                 to {BROKER_STATUS}; deploy/nats shows both"
+                 to {BROKER_STATUS}"
             )),
             Self::Unavailable { .. } => fault(ErrorCode::Unreachable),
         }

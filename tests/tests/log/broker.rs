@@ -81,6 +81,41 @@ async fn a_server_that_does_not_sync_is_refused_with_what_to_do() {
     check_broker(&client, DurabilityProof::Waived).await.unwrap();
 }
 
+/// Every server of a cluster answers for itself; one that does not sync is found among the others.
+#[tokio::test]
+async fn one_server_of_three_that_does_not_sync_is_found() {
+    let listeners: Vec<_> =
+        (0..3).map(|_| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+    let ports = listeners.iter().map(|listener| listener.local_addr().unwrap().port());
+    let ports: Vec<u16> = ports.collect();
+    drop(listeners);
+    let routes: Vec<_> = ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+    let mut servers = Vec::new();
+    for (index, port) in ports.iter().enumerate() {
+        let change = |config: String| {
+            let routes = routes.join(", ");
+            let config = config.replace("\"cortex\"\n", &format!("\"n{index}\"\n"));
+            let lazy = if index == 2 { "sync_interval: \"2m\"" } else { "sync_interval: always" };
+            config.replace("sync_interval: always", lazy)
+                + &format!(
+                    "cluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
+                )
+        };
+        servers.push(start(change).await);
+    }
+    let client = connect(options(&servers[0].url, password("registry")), |_| {}).await.unwrap();
+    let report = eventually_some(PATIENCE, || async {
+        let report = check_broker(&client, DurabilityProof::Waived).await.ok()?;
+        (report.servers.len() == 3 && report.cluster_size == 3).then_some(report)
+    })
+    .await
+    .unwrap();
+    let synced: Vec<_> = report.servers.iter().map(|server| server.sync_always).collect();
+    assert_eq!(synced, [Some(true), Some(true), Some(false)]);
+    let refused = check_broker(&client, DurabilityProof::Required).await.unwrap_err();
+    assert!(matches!(&refused, BrokerError::NotDurable { server } if server == "n2"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_tell_is_refused_unless_somebody_answers_for_it() {
     let server = NatsServer::start().await.unwrap();
