@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     files::{self, FileError},
     home::Home,
+    natscli,
 };
 
+/// What a context's file for the `nats` command ends in.
+const NATSCLI_EXTENSION: &str = "nats.json";
 /// The context that `cortex up` makes.
 pub const LOCAL: &str = "local";
 
@@ -118,6 +121,15 @@ impl<'a> Contexts<'a> {
         Ok(self.home.contexts().join(format!("{name}.toml")))
     }
 
+    /// Where the `nats` command finds a context.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_ID` for the name.
+    pub(crate) fn natscli_path(&self, name: &str) -> Result<PathBuf, Fault> {
+        Ok(self.path(name)?.with_extension(NATSCLI_EXTENSION))
+    }
+
     /// Names of all contexts, sorted.
     ///
     /// # Errors
@@ -156,14 +168,15 @@ impl<'a> Contexts<'a> {
         })
     }
 
-    /// Keeps a context under a name.
+    /// Keeps a context under a name, for `cortex` and for `nats`.
     ///
     /// # Errors
     ///
     /// `INVALID_ID` for the name, `CONFIG_INVALID` when it cannot be written.
     pub fn write(&self, name: &str, context: &Context) -> Result<(), Fault> {
         let text = files::toml_text(context);
-        Ok(files::write_private(&self.path(name)?, text.as_bytes())?)
+        files::write_private(&self.path(name)?, text.as_bytes())?;
+        Ok(natscli::write(&self.natscli_path(name)?, context)?)
     }
 
     /// Name of the selected context.
@@ -194,6 +207,11 @@ impl<'a> Contexts<'a> {
     pub fn remove(&self, name: &str) -> Result<(), Fault> {
         let path = self.path(name)?;
         fs::remove_file(&path).map_err(|error| FileError::new("removing", &path, error))?;
+        let natscli = self.natscli_path(name)?;
+        if natscli.exists() {
+            fs::remove_file(&natscli)
+                .map_err(|error| FileError::new("removing", &natscli, error))?;
+        }
         if self.selected()?.as_deref() == Some(name) {
             let selection = self.home.selected_context();
             fs::remove_file(&selection)

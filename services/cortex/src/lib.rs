@@ -10,6 +10,7 @@ pub mod files;
 pub mod home;
 mod logging;
 pub mod material;
+pub mod natscli;
 pub mod output;
 mod signals;
 pub mod up;

@@ -30,6 +30,7 @@ fn the_documented_lines_parse() {
         "cortex events scheduler --follow",
         "cortex serve registry",
         "cortex ctx add lab --url nats://lab:4222",
+        "cortex ctx env lab",
         "cortex explain TASK_NOT_PERMITTED",
         "cortex completion bash",
         "cortex --context lab --as ada who-can shell.exec -o yaml",

@@ -8,11 +8,18 @@ use schemas::{Fault, PrincipalId};
 use super::{Outcome, printer};
 use crate::{
     cli::Globals,
-    context::{Context, Contexts},
+    context::{Context, Contexts, LOCAL},
     files,
     home::Home,
-    output::{Column, Listing, Row, note},
+    natscli,
+    output::{Column, Listing, Row, note, print},
 };
+
+const ENV_HELP: &str = "\
+Examples:
+  eval \"$(cortex ctx env)\"
+  nats req cortex.cmd.$ME.registry.who-can '{\"capability\":\"shell.exec\"}'
+  nats sub 'cortex.ev.>'";
 
 /// What can be done with contexts.
 #[derive(Debug, Subcommand)]
@@ -21,6 +28,12 @@ pub enum CtxCommand {
     Ls,
     /// Show one context, without its secrets.
     Show {
+        /// Which; the selected one when absent.
+        name: Option<String>,
+    },
+    /// Print what lets the plain `nats` command speak as the context's principal.
+    #[command(after_help = ENV_HELP)]
+    Env {
         /// Which; the selected one when absent.
         name: Option<String>,
     },
@@ -72,6 +85,7 @@ pub(super) fn carry_out(globals: &Globals, command: CtxCommand) -> Outcome {
     match command {
         CtxCommand::Ls => list(globals, &contexts)?,
         CtxCommand::Show { name } => show(globals, &contexts, name)?,
+        CtxCommand::Env { name } => environment(globals, &contexts, name)?,
         CtxCommand::Select { name } => {
             contexts.select(&name)?;
             note(&format!("selected {name}"));
@@ -114,11 +128,42 @@ fn list(globals: &Globals, contexts: &Contexts<'_>) -> Result<(), Fault> {
     printer(globals).show(&values, &Listing::new(&columns, rows))
 }
 
-fn show(globals: &Globals, contexts: &Contexts<'_>, name: Option<String>) -> Result<(), Fault> {
-    let chosen = match name.or(globals.context.clone()) {
-        Some(name) => name,
-        None => contexts.selected()?.unwrap_or_else(|| crate::context::LOCAL.to_owned()),
+/// The context that is meant: named, or selected, or the one that `up` makes.
+fn chosen(
+    globals: &Globals,
+    contexts: &Contexts<'_>,
+    name: Option<String>,
+) -> Result<String, Fault> {
+    match name.or(globals.context.clone()) {
+        Some(name) => Ok(name),
+        None => Ok(contexts.selected()?.unwrap_or_else(|| LOCAL.to_owned())),
+    }
+}
+
+fn environment(
+    globals: &Globals,
+    contexts: &Contexts<'_>,
+    name: Option<String>,
+) -> Result<(), Fault> {
+    let chosen = chosen(globals, contexts, name)?;
+    let context = contexts.read(&chosen)?;
+    // Made here once more: the context may be older than the file.
+    let file = contexts.natscli_path(&chosen)?;
+    natscli::write(&file, &context)?;
+    let environment = natscli::Environment {
+        context: file,
+        principal: globals.principal.clone().unwrap_or(context.principal),
+        url: globals.url.clone(),
     };
+    let printer = printer(globals);
+    if printer.is_for_machines() {
+        return printer.show(&environment, &Listing::new(&[], []));
+    }
+    print(environment.exports().as_bytes())
+}
+
+fn show(globals: &Globals, contexts: &Contexts<'_>, name: Option<String>) -> Result<(), Fault> {
+    let chosen = chosen(globals, contexts, name)?;
     let mut context = contexts.read(&chosen)?;
     let hidden = |secret: Option<String>| secret.map(|_| "(kept)".to_owned());
     context.password = hidden(context.password);

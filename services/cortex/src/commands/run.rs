@@ -1,6 +1,6 @@
 //! `cortex run`: a command on a node as if it ran here.
 
-use std::{io::Read, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, io::Read, process::ExitCode, time::Duration};
 
 use clap::Args;
 use client::Client;
@@ -104,15 +104,27 @@ impl WorkArgs {
             }
         };
         let stdin = if stdin { Some(read_stdin()?) } else { None };
-        let work = Work::Command { argv, cwd, env: env.into_iter().collect(), stdin };
+        let work = Work::Command { argv, cwd, env: unique(env)?, stdin };
         let mut spec = TaskSpec::new(work);
         spec.time_limit_ms =
             timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         spec.idempotent = idempotent;
-        spec.labels = label.into_iter().collect();
+        spec.labels = unique(label)?;
         spec.properties = require;
         Ok(Order { audience, spec, lives: expires_in.unwrap_or(REQUEST_LIVES) })
     }
+}
+
+/// Which of two values counts would depend on who reads the command line.
+fn unique(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Fault> {
+    let mut table = BTreeMap::new();
+    for (key, value) in pairs {
+        if table.contains_key(&key) {
+            return Err(Fault::new(ErrorCode::InvalidValue, format!("{key} is given twice")));
+        }
+        table.insert(key, value);
+    }
+    Ok(table)
 }
 
 fn read_stdin() -> Result<String, Fault> {

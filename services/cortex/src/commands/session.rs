@@ -10,7 +10,7 @@ use crate::{
     context::{Context, Contexts, LOCAL},
     home::Home,
     output::Printer,
-    up::record::is_running,
+    up::record::{Record, is_running},
 };
 
 /// How long a broker that is supervised here may take to come back.
@@ -37,9 +37,15 @@ impl Session {
     pub(crate) async fn connect(&self) -> Result<Client, Fault> {
         let mut options = self.context.connect_options()?;
         options.name = format!("cortex-cli-{}", self.context.principal);
-        let patience = if is_running(&self.home) { RESTART_PATIENCE } else { Duration::ZERO };
+        let patience = if self.is_supervised()? { RESTART_PATIENCE } else { Duration::ZERO };
         options.connect_within = Some(patience);
         Client::connect(options).await.map_err(|error| error.to_fault())
+    }
+
+    /// Whether this machine's supervisor keeps the broker of the context running.
+    fn is_supervised(&self) -> Result<bool, Fault> {
+        let record = Record::read(&self.home)?;
+        Ok(record.is_some_and(|it| it.url == self.context.url) && is_running(&self.home))
     }
 }
 

@@ -201,5 +201,6 @@ pub(crate) fn announce(
         note(&format!("\nIn other terminals:\n  export {HOME_VARIABLE}={}", root.display()));
     }
     note("\nTry:\n  cortex agent ls\n  cortex run --on local -- uname -a\n  cortex task ls\n");
+    note("With the plain nats command:\n  eval \"$(cortex ctx env)\"; nats sub 'cortex.ev.>'\n");
     Ok(())
 }

@@ -32,8 +32,13 @@ fn headers_that_make_no_sense_are_named() {
     check_header(HEADER_COMMAND_ID, "a.b", ErrorCode::InvalidId, HEADER_COMMAND_ID);
     let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
     for nonsense in [
-        "", "garbage", trace, &format!("00-{trace}-{span}"), &format!("00-{trace}-{span}-01-"),
-        &format!("00-{}-{span}-01", trace.to_uppercase()), &format!("00-{span}-{trace}-01"),
+        "",
+        "garbage",
+        trace,
+        &format!("00-{trace}-{span}"),
+        &format!("00-{trace}-{span}-01-"),
+        &format!("00-{}-{span}-01", trace.to_uppercase()),
+        &format!("00-{span}-{trace}-01"),
     ] {
         check_header(HEADER_TRACE, nonsense, ErrorCode::InvalidValue, HEADER_TRACE);
     }
