@@ -14,6 +14,7 @@ use crate::{
     Call, ConnectError, ConnectOptions, Credentials, EventStream, LinkState, StartAt, backoff,
     inbox::{Inbox, Slot},
     link::Link,
+    login::Login,
 };
 
 /// How often a silent connection is probed; two probes without an answer are a lost connection.
@@ -58,7 +59,9 @@ impl Client {
             let delay = backoff::reconnect_delay(attempt, rand::random());
             let late = until.is_some_and(|until| until <= Instant::now() + delay);
             let hopeless = match error {
-                ConnectError::Url { .. } | ConnectError::Seed { .. } => true,
+                ConnectError::Url { .. }
+                | ConnectError::Seed { .. }
+                | ConnectError::Login { .. } => true,
                 // Whoever waits for ever also waits for the broker to be told about them.
                 ConnectError::Refused { .. } => until.is_some(),
                 ConnectError::Unreachable { .. } | ConnectError::Inbox { .. } => false,
@@ -74,11 +77,10 @@ impl Client {
     async fn try_connect(options: &ConnectOptions) -> Result<Self, ConnectError> {
         let link = Arc::new(Link::new(&options.inbox_prefix));
         let addresses = parse_addresses(options)?;
-        let nats = nats_options(options, &link)
-            .await?
-            .connect(addresses)
-            .await
-            .map_err(|source| connect_error(options, source))?;
+        let login = login(&options.credentials);
+        let nats = nats_options(options, &link, login.as_ref()).await?;
+        let connected = nats.connect(addresses).await;
+        let nats = connected.map_err(|error| connect_error(options, login.as_ref(), error))?;
         let inbox = Inbox::open(&nats, &options.inbox_prefix)
             .await
             .map_err(|(subject, source)| ConnectError::Inbox { subject, source })?;
@@ -196,12 +198,26 @@ fn parse_addresses(options: &ConnectOptions) -> Result<Vec<async_nats::ServerAdd
     addresses.into_iter().map(|address| address.parse().map_err(invalid)).collect()
 }
 
+/// What there is to log in with, where that is a JWT.
+fn login(credentials: &Credentials) -> Option<Login> {
+    match credentials {
+        Credentials::CredsFile(path) => Some(Login::from_file(path.clone())),
+        Credentials::Creds(creds) => Some(Login::given(creds.clone())),
+        Credentials::None
+        | Credentials::UserPassword { .. }
+        | Credentials::Token(_)
+        | Credentials::NkeySeedFile(_) => None,
+    }
+}
+
 async fn nats_options(
     options: &ConnectOptions,
     link: &Arc<Link>,
+    login: Option<&Login>,
 ) -> Result<async_nats::ConnectOptions, ConnectError> {
     let (events, link) = (Arc::clone(link), Arc::clone(link));
-    let nats = async_nats::ConnectOptions::new()
+    let nats = login.map_or_else(async_nats::ConnectOptions::new, Login::options);
+    let nats = nats
         .name(&options.name)
         .custom_inbox_prefix(&options.inbox_prefix)
         .ping_interval(PING_INTERVAL)
@@ -217,7 +233,7 @@ async fn nats_options(
         None => nats,
     };
     Ok(match &options.credentials {
-        Credentials::None => nats,
+        Credentials::None | Credentials::CredsFile(_) | Credentials::Creds(_) => nats,
         Credentials::UserPassword { user, password } => {
             nats.user_and_password(user.clone(), password.clone())
         }
@@ -231,8 +247,15 @@ async fn nats_options(
     })
 }
 
-fn connect_error(options: &ConnectOptions, source: async_nats::ConnectError) -> ConnectError {
+fn connect_error(
+    options: &ConnectOptions,
+    login: Option<&Login>,
+    source: async_nats::ConnectError,
+) -> ConnectError {
     use async_nats::ConnectErrorKind as Kind;
+    if let Some(source) = login.and_then(Login::take_error) {
+        return ConnectError::Login { principal: options.principal.clone(), source };
+    }
     let url = options.url.clone();
     match source.kind() {
         Kind::Authentication | Kind::AuthorizationViolation => {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_nats::{ClientError, Event, ServerError};
+use schemas::{ErrorCode, Fault, PrincipalId};
 use tokio::sync::{broadcast, watch};
 
 use crate::backoff;
@@ -32,6 +33,22 @@ pub enum LinkState {
 pub(crate) enum Denial {
     Publish(String),
     Subscribe(String),
+}
+
+impl Denial {
+    /// The denial as users see it.
+    pub(crate) fn fault(&self, principal: &PrincipalId) -> Fault {
+        match self {
+            Self::Publish(subject) | Self::Subscribe(subject) => denied(principal, subject),
+        }
+    }
+}
+
+/// What the broker does not let a principal use.
+pub(crate) fn denied(principal: &PrincipalId, subject: &str) -> Fault {
+    let message = format!("the broker does not let {principal} use {subject}");
+    let details = serde_json::json!({ "principal": principal, "subject": subject });
+    Fault::new(ErrorCode::PermissionDenied, message).with_details(details)
 }
 
 /// Hears the events of one connection.

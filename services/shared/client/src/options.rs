@@ -3,6 +3,9 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use schemas::{ErrorCode, Fault, PrincipalId, subject::INBOX_PREFIX};
+use trust::nats::Creds;
+
+use crate::login::LoginError;
 
 /// How long the first connection may take when nothing else is said.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -51,7 +54,7 @@ impl ConnectOptions {
 }
 
 /// What proves a principal to the broker. Secrets are never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub enum Credentials {
     /// Nothing: the broker asks for none.
     #[default]
@@ -67,6 +70,11 @@ pub enum Credentials {
     Token(String),
     /// A file that holds the seed of an nkey.
     NkeySeedFile(PathBuf),
+    /// A file with JWT and seed, as the NATS tools write it; read anew for each connection, so that
+    /// it can be renewed.
+    CredsFile(PathBuf),
+    /// JWT and seed.
+    Creds(Box<Creds>),
 }
 
 impl fmt::Debug for Credentials {
@@ -76,6 +84,8 @@ impl fmt::Debug for Credentials {
             Self::UserPassword { user, .. } => write!(f, "UserPassword({user:?}, ...)"),
             Self::Token(_) => f.write_str("Token(...)"),
             Self::NkeySeedFile(path) => write!(f, "NkeySeedFile({path:?})"),
+            Self::CredsFile(path) => write!(f, "CredsFile({path:?})"),
+            Self::Creds(creds) => write!(f, "{creds:?}"),
         }
     }
 }
@@ -100,6 +110,15 @@ pub enum ConnectError {
         /// Why not.
         #[source]
         source: std::io::Error,
+    },
+    /// What is to be shown to the broker cannot be used.
+    #[error("the credentials of {principal} cannot be used")]
+    Login {
+        /// Who.
+        principal: PrincipalId,
+        /// Why not.
+        #[source]
+        source: LoginError,
     },
     /// The broker does not let the principal in.
     #[error("the broker at {url} does not accept the credentials of {principal}")]
@@ -137,7 +156,7 @@ impl ConnectError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Url { .. } | Self::Seed { .. } => ErrorCode::ConfigInvalid,
+            Self::Url { .. } | Self::Seed { .. } | Self::Login { .. } => ErrorCode::ConfigInvalid,
             Self::Refused { .. } => ErrorCode::PermissionDenied,
             Self::Unreachable { .. } | Self::Inbox { .. } => ErrorCode::Unreachable,
         }
@@ -146,7 +165,12 @@ impl ConnectError {
     /// The error as users see it.
     #[must_use]
     pub fn to_fault(&self) -> Fault {
-        let cause = std::error::Error::source(self).map(|source| format!(": {source}"));
-        Fault::new(self.code(), format!("{self}{}", cause.unwrap_or_default()))
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            message = format!("{message}: {error}");
+            cause = error.source();
+        }
+        Fault::new(self.code(), message)
     }
 }

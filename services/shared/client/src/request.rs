@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     Client, backoff,
     inbox::Slot,
-    link::Denial,
+    link::{Denial, denied},
     wire::{self, RequestHeaders},
 };
 
@@ -176,7 +176,7 @@ impl Exchange<'_> {
 
     async fn publish(&mut self) -> Result<(), Fault> {
         if let Some(inbox) = self.client.link().inbox_denied() {
-            return Err(self.denied(&inbox));
+            return Err(denied(self.client.principal(), &inbox));
         }
         let sending = self.client.nats().publish_with_reply_and_headers(
             self.subject.clone(),
@@ -202,7 +202,8 @@ impl Exchange<'_> {
                 message = self.slot.next() => return self.take(message),
                 denial = self.denials.recv() => {
                     if let Some(subject) = self.concerns(denial) {
-                        return ControlFlow::Break(Err(self.denied(&subject)));
+                        let fault = denied(self.client.principal(), &subject);
+                        return ControlFlow::Break(Err(fault));
                     }
                 }
                 () = sleep_until(time) => return ControlFlow::Continue(()),
@@ -238,13 +239,6 @@ impl Exchange<'_> {
                 self.client.link().inbox_denied()
             }
         }
-    }
-
-    fn denied(&self, subject: &str) -> Fault {
-        let principal = self.client.principal();
-        let message = format!("the broker does not let {principal} use {subject}");
-        let details = serde_json::json!({ "principal": principal, "subject": subject });
-        Fault::new(ErrorCode::PermissionDenied, message).with_details(details)
     }
 
     fn too_late(self) -> Fault {
