@@ -3,7 +3,8 @@
 //! **Invariant:** a position is written only for frames that were committed, whole or not at all.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -100,7 +101,7 @@ impl PositionError {
         match self {
             Self::Shorter { .. } | Self::Different { .. } => ErrorCode::LogRegressed,
             Self::File { .. } | Self::Unreadable { .. } => ErrorCode::ConfigInvalid,
-            Self::Log { .. } => ErrorCode::StorageUnconfirmed,
+            Self::Log { cause, .. } => cause.code(),
         }
     }
 }
@@ -134,10 +135,18 @@ impl PositionFile {
     ///
     /// When the file system refuses.
     pub fn write(&self, position: &Position) -> Result<(), PositionError> {
-        let text = encode(position);
-        let draft = self.path.with_extension("position.new");
-        fs::write(&draft, text).map_err(|cause| self.file_error("writing", cause))?;
-        fs::rename(&draft, &self.path).map_err(|cause| self.file_error("replacing", cause))
+        // Of its own for each writer: processes may share the directory.
+        let draft = self.path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
+        let written = write_through(&draft, &encode(position))
+            .map_err(|cause| self.file_error("writing", cause))
+            .and_then(|()| {
+                fs::rename(&draft, &self.path).map_err(|cause| self.file_error("replacing", cause))
+            });
+        if written.is_err() {
+            // What matters is why it was not written.
+            drop(fs::remove_file(&draft));
+        }
+        written
     }
 
     /// Compares the log with what it was.
@@ -167,6 +176,13 @@ impl PositionFile {
     fn file_error(&self, attempt: &'static str, cause: io::Error) -> PositionError {
         PositionError::File { attempt, path: self.path.clone(), cause }
     }
+}
+
+/// Writes a new file to the disk itself, so that a power cut cannot leave an empty one.
+fn write_through(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create_new(path)?;
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 fn encode(position: &Position) -> Vec<u8> {
