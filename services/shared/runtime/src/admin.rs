@@ -1,6 +1,6 @@
 //! Requests that every service answers alike, from its log and buckets instead of its state.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use jetstream_config::JetStreamLog;
@@ -12,9 +12,12 @@ use schemas::{
     subject::{Bucket, LogName},
 };
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{Rebuild, RebuildMode, Service, feed::read_events};
+
+/// Requests for events that are read from the log at once, each up to a few MiB; others wait.
+const READERS_MAX: usize = 8;
 
 /// An answer on its way.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Bytes, Fault>> + Send>>;
@@ -24,6 +27,7 @@ pub(crate) struct Admin<S: Service> {
     log: JetStreamLog,
     name: LogName,
     rebuilds: mpsc::Sender<Rebuild>,
+    readers: Arc<Semaphore>,
     service: std::marker::PhantomData<fn() -> S>,
 }
 
@@ -33,6 +37,7 @@ impl<S: Service> Clone for Admin<S> {
             log: self.log.clone(),
             name: self.name,
             rebuilds: self.rebuilds.clone(),
+            readers: Arc::clone(&self.readers),
             service: std::marker::PhantomData,
         }
     }
@@ -41,7 +46,8 @@ impl<S: Service> Clone for Admin<S> {
 impl<S: Service> Admin<S> {
     /// Answers from the log `name`, and asks its projector over `rebuilds`.
     pub(crate) fn new(log: JetStreamLog, name: LogName, rebuilds: mpsc::Sender<Rebuild>) -> Self {
-        Self { log, name, rebuilds, service: std::marker::PhantomData }
+        let readers = Arc::new(Semaphore::new(READERS_MAX));
+        Self { log, name, rebuilds, readers, service: std::marker::PhantomData }
     }
 
     /// The answer to a request that is ours to answer.
@@ -56,9 +62,10 @@ impl<S: Service> Admin<S> {
 
     async fn events(&self, body: &[u8]) -> Result<Bytes, Fault> {
         let request: EventsRequest = strict::parse(body)?;
+        // Closed never: it lives as long as whoever asks it.
+        let _turn = self.readers.acquire().await;
         let read = read_events::<S, _>(&self.log, self.name, &request).await;
-        let broken = |error: crate::FollowError| Fault::new(error.code(), error.to_string());
-        read.map_err(broken).map(|answer| encode(&answer))
+        read.map_err(|error| error.fault()).map(|answer| encode(&answer))
     }
 
     async fn rebuild(&self, body: &[u8]) -> Result<Bytes, Fault> {

@@ -1,5 +1,7 @@
 //! From a request as it was heard to an ask that the loop takes, and from what is said to bytes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use client::IncomingRequest;
 use schemas::{ErrorCode, Fault, Sha256Hash};
@@ -7,6 +9,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::{Ask, AskAbout, Caller, Lines, Said, Service, clock::wall_clock_ms};
+
+/// How long an answer may wait for the log before whoever asks is told so.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What an ask will be answered with.
 pub(crate) type Promised<S> = oneshot::Receiver<Result<Said<S>, Fault>>;
@@ -39,7 +44,8 @@ pub(crate) async fn knock<S: Service>(
 
 /// Waits for what is said, completes it, and encodes it.
 pub(crate) async fn wait<S: Service>(service: &S, answer: Promised<S>) -> Result<Bytes, Fault> {
-    match answer.await.map_err(|_| not_the_writer())?? {
+    let confirmed = tokio::time::timeout(CONFIRMED_WITHIN, answer).await;
+    match confirmed.map_err(|_| unconfirmed())?.map_err(|_| not_the_writer())?? {
         Said::Recorded(body) => Ok(Bytes::copy_from_slice(body.get().as_bytes())),
         Said::Answer(answer) => service.complete(answer).await.map(|answer| encode(&answer)),
     }
@@ -52,6 +58,11 @@ fn encode(value: &impl serde::Serialize) -> Bytes {
 fn hash(verb: &str, body: &[u8]) -> Sha256Hash {
     let digest = Sha256::new().chain_update(verb).chain_update([0]).chain_update(body);
     Sha256Hash(digest.finalize().into())
+}
+
+fn unconfirmed() -> Fault {
+    let message = "the log does not confirm that this was recorded, or that nothing else was";
+    Fault::new(ErrorCode::StorageUnconfirmed, message)
 }
 
 fn not_the_writer() -> Fault {

@@ -19,6 +19,8 @@ const READ_BYTES: usize = 4 * 1024 * 1024;
 const SILENCE_MS: std::ops::RangeInclusive<u64> = 3_000..=6_000;
 /// Longest pause between two attempts to reach a broker that does not answer, in milliseconds.
 const RETRY_MS: u64 = 250;
+/// Pause before a replica that lagged is read again, in milliseconds.
+const LAG_MS: u64 = 25;
 
 /// Why the log could not be followed.
 #[derive(Debug, thiserror::Error)]
@@ -63,14 +65,18 @@ pub(crate) async fn catch_up_to<S: Service, L: EventLog>(
         let after = replica.head.sequence;
         let frames = patiently(|| log.read(after, READ_BYTES)).await?;
         if frames.is_empty() {
-            // A bulk read may lag behind the leader.
-            tokio::time::sleep(Duration::from_millis(RETRY_MS / 10)).await;
+            wait_for_a_replica().await;
         }
         for stored in frames.iter().take_while(|stored| stored.sequence <= target) {
             replica.fold(stored, &mut each).map_err(FollowError::Fold)?;
         }
     }
     Ok(())
+}
+
+/// Leaves a replica that lags behind the leader the time to catch up; bulk reads may reach one.
+pub(crate) async fn wait_for_a_replica() {
+    tokio::time::sleep(Duration::from_millis(LAG_MS)).await;
 }
 
 /// Asks again for as long as asking again may help.
@@ -111,12 +117,14 @@ pub(crate) async fn follow_until_silence<S: Service, L: EventLog, T: Stage<S>>(
     }
     loop {
         let silence = Duration::from_millis(rand::random_range(SILENCE_MS));
+        let could_hear = stage.connected();
         let heard = stage.next_beat(silence).await;
         let before = replica.head.sequence;
         catch_up(replica, log, |_| ()).await?;
-        // A frame that was followed is as good a sign of life as a beat.
+        // A frame that was followed is as good a sign of life as a beat, and silence on a lost
+        // connection is none of the writer's.
         let moved = before < replica.head.sequence;
-        if heard.is_none() && !moved && stage.connected() {
+        if heard.is_none() && !moved && could_hear && stage.connected() {
             return Ok(());
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** nothing is written to a broker that is too old, does not sync, or has drifted.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use client::{Client, ConnectError, ConnectOptions};
 use jetstream_config::{
@@ -12,12 +12,22 @@ use jetstream_config::{
     streams::{self, Replicas},
 };
 use schemas::{ErrorCode, Fault, InstanceId, PrincipalId, subject::LogName};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Partition, PartitionError, PositionFile, Projector, Role, RowReader, Service, Snapshots,
-    admin::Admin, nats_stage::NatsStage,
+    admin::Admin, chain::chain, nats_stage::NatsStage,
 };
+
+/// How long answers that are under way may keep a service that stops.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+
+/// JetStream's code when it cannot set enough disk aside for a stream.
+const NO_ROOM: u64 = 10_047;
+/// How long others that start at the same time may take up that room.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
+/// How long to wait before looking for room again.
+const ROOM_PAUSE: Duration = Duration::from_millis(200);
 
 /// What a service needs to know to run.
 #[derive(Clone, Debug)]
@@ -87,13 +97,7 @@ impl HostError {
             Self::Build(fault) | Self::Stage(fault) => return fault.clone(),
             Self::Partition(error) => error.code(),
         };
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            message = format!("{message}: {error}");
-            cause = error.source();
-        }
-        Fault::new(code, message)
+        Fault::new(code, chain(self))
     }
 }
 
@@ -113,11 +117,7 @@ pub async fn host<S: Service>(
     let client = Client::connect(connect).await.map_err(HostError::Connect)?;
     let nats = client.nats().clone();
     check_broker(&nats, durability).await.map_err(HostError::Broker)?;
-    let wanted = streams::all(replicas);
-    let applied = apply(&nats, &wanted, Destructive::Withheld).await.map_err(HostError::Streams)?;
-    if !applied.created.is_empty() {
-        tracing::info!(created = ?applied.created, "made streams and buckets");
-    }
+    make_streams(&nats, replicas).await.map_err(HostError::Streams)?;
     let name = LogName::first(S::NAME);
     let own_name = PrincipalId::parse(S::NAME.as_str()).expect("service names are ids");
     let instance = own_name.instance(rand::random());
@@ -138,11 +138,12 @@ pub async fn host<S: Service>(
     let admin = Admin::new(log.clone(), name, rebuilds);
     let about = (name, instance.clone());
     let stage = NatsStage::open(client.clone(), Arc::clone(&service), admin, about).await;
+    let (stage, mut all_answered) = stage.map_err(HostError::Stage)?;
     let partition = Partition {
         service,
         name,
         log,
-        stage: stage.map_err(HostError::Stage)?,
+        stage,
         instance,
         position: PositionFile::in_directory(&state_dir, name),
         snapshots: Some(snapshots),
@@ -150,6 +151,28 @@ pub async fn host<S: Service>(
         role: watch::channel(Role::Standby).0,
     };
     let ended = partition.run(stop).await.map_err(HostError::Partition);
+    drop(tokio::time::timeout(ANSWERED_WITHIN, all_answered.recv()).await);
     client.close().await;
     ended
+}
+
+/// Makes streams and buckets as they should be. When services start at the same time, each sets
+/// disk aside for what both make, and the broker may find too little of it until one is done.
+async fn make_streams(nats: &async_nats::Client, replicas: Replicas) -> Result<(), ApplyError> {
+    let wanted = streams::all(replicas);
+    let until = Instant::now() + ROOM_WITHIN;
+    loop {
+        match apply(nats, &wanted, Destructive::Withheld).await {
+            Ok(applied) => {
+                if !applied.created.is_empty() {
+                    tracing::info!(created = ?applied.created, "made streams and buckets");
+                }
+                return Ok(());
+            }
+            Err(ApplyError::Refused { code: NO_ROOM, .. }) if Instant::now() < until => {
+                tokio::time::sleep(ROOM_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! The stage on NATS: requests by the responder, beats and the live feed on core subjects.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use client::{Client, IncomingRequest, Responder, ServiceInfo};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use schemas::{
     ErrorCode, Fault, InstanceId,
     feed::FeedEvent,
@@ -21,8 +21,9 @@ use crate::{
 
 /// How long a writer is asked whether it lives.
 const ASK_WRITER: Duration = Duration::from_secs(1);
-/// Committed frames that may wait for the live feed; what is over is dropped, as the feed may.
-const FEED_MAX: usize = 1024;
+/// Committed frames that may wait for the live feed, 64 MiB at most; what is over is dropped, as
+/// the feed may.
+const FEED_MAX: usize = 256;
 /// Beats that may wait to be sent.
 const BEATS_MAX: usize = 4;
 
@@ -36,16 +37,22 @@ pub(crate) struct NatsStage<S: Service> {
     beats: Mutex<async_nats::Subscriber>,
     feed: mpsc::Sender<Committed>,
     beats_out: mpsc::Sender<Beat>,
+    unanswered: Unanswered,
     _senders: JoinSet<()>,
 }
 
-/// Everything that takes requests and observations; ends when dropped.
+/// Everything that takes requests and observations; ends when dropped. Answers that are under way
+/// then are still given: what they wait for is decided, or told to be not.
 pub(crate) struct NatsServing {
     _pumps: JoinSet<()>,
 }
 
+/// Held by whatever still has something to answer.
+type Unanswered = mpsc::Sender<Infallible>;
+
 impl<S: Service> NatsStage<S> {
-    /// Listens for beats, and gets ready to announce what is committed.
+    /// Listens for beats, and gets ready to announce what is committed. The receiver ends when the
+    /// stage is dropped and all requests are answered.
     ///
     /// # Errors
     ///
@@ -55,14 +62,15 @@ impl<S: Service> NatsStage<S> {
         service: Arc<S>,
         admin: Admin<S>,
         (name, instance): (LogName, InstanceId),
-    ) -> Result<Self, Fault> {
+    ) -> Result<(Self, mpsc::Receiver<Infallible>), Fault> {
         let beats = subscribe(&client, subject::writer_beat(name.service, name.partition)).await?;
         let (feed, feed_due) = mpsc::channel(FEED_MAX);
         let (beats_out, beats_due) = mpsc::channel(BEATS_MAX);
         let mut senders = JoinSet::new();
         senders.spawn(send_feed::<S>(client.clone(), name, feed_due));
         senders.spawn(send_beats(client.clone(), name, beats_due));
-        Ok(Self {
+        let (unanswered, all_answered) = mpsc::channel(1);
+        let stage = Self {
             client,
             service,
             admin,
@@ -71,8 +79,10 @@ impl<S: Service> NatsStage<S> {
             beats: Mutex::new(beats),
             feed,
             beats_out,
+            unanswered,
             _senders: senders,
-        })
+        };
+        Ok((stage, all_answered))
     }
 }
 
@@ -129,8 +139,13 @@ impl<S: Service> Stage<S> for NatsStage<S> {
         let responder = Responder::serve(self.client.nats(), info).await;
         let responder =
             responder.map_err(|error| Fault::new(ErrorCode::Unreachable, error.to_string()))?;
-        let service = Arc::clone(&self.service);
-        pumps.spawn(take_requests(responder, service, self.admin.clone(), lines));
+        let desk = Desk {
+            service: Arc::clone(&self.service),
+            admin: self.admin.clone(),
+            lines,
+            unanswered: self.unanswered.clone(),
+        };
+        pumps.spawn(desk.take_requests(responder));
         let asked = subject::writer(self.name.service, self.name.partition);
         let questions = subscribe(&self.client, asked).await?;
         pumps.spawn(answer_who_writes(self.client.clone(), questions, beat));
@@ -169,40 +184,41 @@ async fn hear<S: Service>(
     }
 }
 
-async fn take_requests<S: Service>(
-    mut responder: Responder,
+/// Where requests are taken in.
+struct Desk<S: Service> {
     service: Arc<S>,
     admin: Admin<S>,
     lines: Lines<S>,
-) {
-    // Answers that wait for their frame; dropped with the term, so that nothing is said after it.
-    let mut answering: JoinSet<()> = JoinSet::new();
-    while let Some(request) = responder.recv().await {
-        answer_or_wait(request, &service, &admin, &lines, &mut answering).await;
-        while answering.join_next().now_or_never().flatten().is_some() {}
-    }
+    unanswered: Unanswered,
 }
 
-async fn answer_or_wait<S: Service>(
-    request: IncomingRequest,
-    service: &Arc<S>,
-    admin: &Admin<S>,
-    lines: &Lines<S>,
-    answering: &mut JoinSet<()>,
-) {
-    if let Some(task) = admin.answers(request.verb(), request.body()) {
-        answering.spawn(async move { request.respond(task.await) });
-        return;
-    }
-    match door::knock(&**service, &request, lines).await {
-        Ok(answer) => {
-            let service = Arc::clone(service);
-            answering.spawn(async move {
-                let said = door::wait(&*service, answer).await;
-                request.respond(said);
-            });
+impl<S: Service> Desk<S> {
+    async fn take_requests(self, mut responder: Responder) {
+        while let Some(request) = responder.recv().await {
+            self.take(request).await;
         }
-        Err(fault) => request.respond(Err(fault)),
+    }
+
+    async fn take(&self, request: IncomingRequest) {
+        let unanswered = self.unanswered.clone();
+        if let Some(answer) = self.admin.answers(request.verb(), request.body()) {
+            tokio::spawn(async move {
+                request.respond(answer.await);
+                drop(unanswered);
+            });
+            return;
+        }
+        match door::knock(&*self.service, &request, &self.lines).await {
+            Ok(answer) => {
+                let service = Arc::clone(&self.service);
+                tokio::spawn(async move {
+                    let said = door::wait(&*service, answer).await;
+                    request.respond(said);
+                    drop(unanswered);
+                });
+            }
+            Err(fault) => request.respond(Err(fault)),
+        }
     }
 }
 
