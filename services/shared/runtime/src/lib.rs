@@ -20,9 +20,11 @@ mod mind;
 mod nats_stage;
 mod partition;
 mod position;
+mod progress;
 mod projector;
 mod repeats;
 mod replica;
+mod row_reader;
 mod service;
 mod snapshot;
 mod stage;
@@ -35,11 +37,12 @@ pub use follow::FollowError;
 pub use host::{HostConfig, HostContext, HostError, host};
 pub use partition::{Companion, Partition, PartitionError, Role};
 pub use position::{Position, PositionError, PositionFile};
-pub use projector::{Projector, Rebuild, RebuildMode, RowReader};
+pub use projector::{Projector, Rebuild, RebuildMode};
 pub use replica::{FoldError, Head};
+pub use row_reader::RowReader;
 pub use service::{
     AnswerOf, Caller, CommandOf, EffectContext, EffectOf, EventOf, ObservationOf, Observer,
-    Request, Row, Service, StateOf,
+    Request, Row, Service, SnapshotAfter, StateOf,
 };
 pub use snapshot::{SnapshotError, Snapshots};
 pub use stage::{Beat, Committed, Lines, Stage};

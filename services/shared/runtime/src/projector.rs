@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use jetstream_config::{EventLog, KvBucket, RowKind, StoreError};
+use jetstream_config::{EventLog, KvBucket};
 use schemas::{
-    Cursor, ErrorCode, Fault, Sha256Hash,
+    Cursor, ErrorCode, Fault,
     frame::LogEvent,
     projection::RebuildAnswer,
     subject::{Bucket, LogName},
@@ -21,18 +21,14 @@ use tokio::{
 use crate::{
     Committed, FollowError, Service, SnapshotError,
     bucket::{ProjectedBucket, ProjectionError, Rows, encode},
-    follow::{catch_up, catch_up_to},
+    chain::chain,
+    follow::catch_up,
     partition::Companion,
+    progress::Progress,
     replica::{Folded, Replica},
     snapshot::Snapshots,
 };
 
-/// Frames whose rows are written together at most.
-const FRAMES_PER_WRITE: usize = 64;
-/// Events after which a snapshot is taken.
-const SNAPSHOT_EVENTS: u64 = 100_000;
-/// Bytes of frames after which a snapshot is taken.
-const SNAPSHOT_BYTES: usize = 64 * 1024 * 1024;
 /// Pause after a failure before everything is read anew.
 const RETRY: Duration = Duration::from_secs(2);
 /// Keys that a rebuild names.
@@ -59,13 +55,19 @@ pub enum RebuildMode {
 
 /// Why the buckets are not written at the moment.
 #[derive(Debug, thiserror::Error)]
-enum ProjectorError {
+pub(crate) enum ProjectorError {
     #[error("reading the log failed")]
     Follow(#[source] FollowError),
     #[error("writing a bucket failed")]
     Projection(#[source] ProjectionError),
     #[error("loading a snapshot failed")]
     Snapshot(#[source] SnapshotError),
+}
+
+impl ProjectorError {
+    fn is_ahead(&self) -> bool {
+        matches!(self, Self::Projection(ProjectionError::Ahead { .. }))
+    }
 }
 
 /// Makes a service's buckets.
@@ -102,19 +104,28 @@ impl<S: Service, L: EventLog> Companion for Projector<S, L> {
             loop {
                 match projector.project(&mut commits, &log_events).await {
                     Ok(()) => return,
-                    Err(ProjectorError::Projection(error @ ProjectionError::Ahead { .. })) => {
-                        tracing::error!(code = %ErrorCode::ProjectionRefused, %error, "projecting stops");
-                        return;
+                    Err(error) if error.is_ahead() => {
+                        let (code, error) = (ErrorCode::ProjectionRefused, chain(&error));
+                        tracing::error!(%code, error, "projecting stops until a rebuild mends the bucket");
+                        if projector.wait_for_rebuild(&mut commits).await == AfterWait::TermEnded {
+                            return;
+                        }
                     }
                     Err(error) => {
-                        let cause = std::error::Error::source(&error).map(ToString::to_string);
-                        tracing::warn!(%error, cause, "projecting begins anew");
+                        tracing::warn!(error = chain(&error), "projecting begins anew");
                         tokio::time::sleep(RETRY).await;
                     }
                 }
             }
         })
     }
+}
+
+/// How the wait of a projector that was refused ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AfterWait {
+    TermEnded,
+    Mended,
 }
 
 impl<S: Service, L: EventLog> Projector<S, L> {
@@ -145,7 +156,6 @@ impl<S: Service, L: EventLog> Projector<S, L> {
         let mut rebuilds = self.rebuilds.lock().await;
         let mut progress = self.open().await?;
         progress.catch_up(&self.log).await?;
-        progress.flush().await?;
         loop {
             progress.snapshot_if_due(&self.snapshots, log_events).await;
             tokio::select! {
@@ -169,12 +179,37 @@ impl<S: Service, L: EventLog> Projector<S, L> {
             let opened = ProjectedBucket::open(*bucket, (self.buckets)(*bucket)).await;
             buckets.push(opened.map_err(ProjectorError::Projection)?);
         }
-        let oldest = buckets.iter().map(|bucket| bucket.checkpoint).min().unwrap_or_default();
+        let oldest = buckets.iter().map(|bucket| bucket.checkpoint).min();
         let newest = self.snapshots.newest::<S, L>(&self.log, self.name).await;
-        let usable = |replica: &Replica<S>| replica.head.cursor() <= oldest;
+        let usable =
+            |replica: &Replica<S>| oldest.is_none_or(|oldest| replica.head.cursor() <= oldest);
         let replica = newest.map_err(ProjectorError::Snapshot)?.filter(usable);
         let replica = replica.unwrap_or_else(|| Replica::genesis(self.name));
         Ok(Progress::new(replica, buckets))
+    }
+
+    /// Writes nothing until a rebuild has put right what refused this projector, or the term ends.
+    async fn wait_for_rebuild(&self, commits: &mut mpsc::Receiver<Committed>) -> AfterWait {
+        let mut rebuilds = self.rebuilds.lock().await;
+        loop {
+            tokio::select! {
+                committed = commits.recv() => if committed.is_none() {
+                    return AfterWait::TermEnded;
+                },
+                Some(Rebuild { bucket, mode, reply }) = rebuilds.recv() => {
+                    let answer = match self.open().await {
+                        Ok(mut progress) => self.rebuild(&mut progress, bucket, mode).await,
+                        Err(error) => Err(unavailable(&error)),
+                    };
+                    let mended = answer.as_ref().is_ok_and(|answer| answer.mended);
+                    // Nobody listens any more when this fails; then there is nobody to tell.
+                    drop(reply.send(answer));
+                    if mended {
+                        return AfterWait::Mended;
+                    }
+                }
+            }
+        }
     }
 
     /// Folds the whole log into the rows of one bucket and compares them with what is there.
@@ -184,38 +219,40 @@ impl<S: Service, L: EventLog> Projector<S, L> {
         bucket: Bucket,
         mode: RebuildMode,
     ) -> Result<RebuildAnswer, Fault> {
-        let unavailable = |error: &dyn std::error::Error| {
-            Fault::new(ErrorCode::StorageUnconfirmed, error.to_string())
-        };
-        progress.catch_up(&self.log).await.map_err(|error| unavailable(&error))?;
-        progress.flush().await.map_err(|error| unavailable(&error))?;
-        let (mut replica, mut rows) = (Replica::<S>::genesis(self.name), Rows::new());
-        let target = progress.replica.head.sequence;
-        let collected = catch_up_to(&mut replica, &self.log, target, |folded| {
-            collect(&mut rows, bucket, &folded);
-        });
-        collected.await.map_err(|error| unavailable(&error))?;
+        match progress.catch_up(&self.log).await {
+            Err(error) if !error.is_ahead() => return Err(unavailable(&error)),
+            // What refuses the projector is what is to be mended.
+            Ok(()) | Err(_) => (),
+        }
+        let (mut replica, mut made) = (Replica::<S>::genesis(self.name), Rows::new());
+        let folding =
+            catch_up(&mut replica, &self.log, |folded| collect(&mut made, bucket, &folded));
+        folding.await.map_err(|error| unavailable(&error))?;
         let Some(target) = progress.buckets.iter_mut().find(|held| held.bucket == bucket) else {
             let message = format!("{} is not made from this log", bucket.as_str());
             return Err(Fault::new(ErrorCode::InvalidValue, message));
         };
         let live = target.live().await.map_err(|error| unavailable(&error))?;
-        let cursor = replica.head.cursor();
-        let made = u64::try_from(rows.values().filter(|(_, row)| row.is_some()).count());
-        let differing = differing(rows, live, cursor);
+        let (rows, cursor) = (made.len(), replica.head.cursor());
+        let differing = differing(made, live, cursor);
         let answer = RebuildAnswer {
             bucket: bucket.as_str().to_owned(),
-            rows: made.unwrap_or(u64::MAX),
+            rows: u64::try_from(rows).unwrap_or(u64::MAX),
             differing: u64::try_from(differing.len()).unwrap_or(u64::MAX),
             examples: differing.keys().take(EXAMPLES_MAX).cloned().collect(),
             mended: mode == RebuildMode::Mend,
             cursor,
         };
         if mode == RebuildMode::Mend && !differing.is_empty() {
-            target.write(differing, cursor).await.map_err(|error| unavailable(&error))?;
+            let writing = target.write(differing, cursor, Some(cursor));
+            writing.await.map_err(|error| unavailable(&error))?;
         }
         Ok(answer)
     }
+}
+
+fn unavailable(error: &dyn std::error::Error) -> Fault {
+    Fault::new(ErrorCode::StorageUnconfirmed, chain(error))
 }
 
 /// Rows that the log makes and the bucket lacks or has otherwise, and deletions of those that only
@@ -223,13 +260,7 @@ impl<S: Service, L: EventLog> Projector<S, L> {
 fn differing(made: Rows, mut live: BTreeMap<String, Bytes>, cursor: Cursor) -> Rows {
     let mut differing = Rows::new();
     for (key, (made_at, row)) in made {
-        let found = live.remove(&key);
-        let same = match (&row, &found) {
-            (Some(row), Some(found)) => *found == encode(made_at, Some(row.clone())),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if !same {
+        if live.remove(&key) != Some(encode(made_at, row.clone())) {
             differing.insert(key, (made_at, row));
         }
     }
@@ -237,170 +268,16 @@ fn differing(made: Rows, mut live: BTreeMap<String, Bytes>, cursor: Cursor) -> R
     differing
 }
 
+/// Takes the rows that an event leaves; what it deletes leaves none.
 fn collect<S: Service>(rows: &mut Rows, bucket: Bucket, folded: &Folded<'_, S>) {
     for row in S::project(folded.state, folded.event) {
-        if row.bucket == bucket {
+        if row.bucket != bucket {
+            continue;
+        }
+        if row.body.is_some() {
             rows.insert(row.key, (folded.cursor, row.body));
+        } else {
+            rows.remove(&row.key);
         }
-    }
-}
-
-/// How far the buckets are.
-struct Progress<S: Service> {
-    replica: Replica<S>,
-    buckets: Vec<ProjectedBucket>,
-    waiting: Vec<Rows>,
-    events_since_snapshot: u64,
-    bytes_since_snapshot: usize,
-    snapshots: Vec<Sha256Hash>,
-}
-
-impl<S: Service> Progress<S> {
-    fn new(replica: Replica<S>, buckets: Vec<ProjectedBucket>) -> Self {
-        let waiting = buckets.iter().map(|_| Rows::new()).collect();
-        let mut progress = Self {
-            replica,
-            buckets,
-            waiting,
-            events_since_snapshot: 0,
-            bytes_since_snapshot: 0,
-            snapshots: Vec::new(),
-        };
-        progress.note_snapshot();
-        progress
-    }
-
-    async fn catch_up<L: EventLog>(&mut self, log: &L) -> Result<(), ProjectorError> {
-        let Self { replica, buckets, waiting, events_since_snapshot, .. } = self;
-        let folding = catch_up(replica, log, |folded| {
-            *events_since_snapshot += 1;
-            keep(buckets, waiting, &folded);
-        });
-        folding.await.map_err(ProjectorError::Follow)?;
-        self.note_snapshot();
-        Ok(())
-    }
-
-    /// Takes committed frames, as many as wait, and writes their rows.
-    async fn take<L: EventLog>(
-        &mut self,
-        first: Committed,
-        commits: &mut mpsc::Receiver<Committed>,
-        log: &L,
-    ) -> Result<(), ProjectorError> {
-        let mut next = Some(first);
-        let mut frames = 0;
-        while let Some(Committed { stored, .. }) = next {
-            if self.replica.head.sequence + 1 < stored.sequence {
-                self.catch_up(log).await?;
-            }
-            self.bytes_since_snapshot += stored.bytes.len();
-            let Self { replica, buckets, waiting, events_since_snapshot, .. } = self;
-            let folded = replica.fold(&stored, |folded| {
-                *events_since_snapshot += 1;
-                keep(buckets, waiting, &folded);
-            });
-            folded.map_err(|cause| ProjectorError::Follow(FollowError::Fold(cause)))?;
-            self.note_snapshot();
-            frames += 1;
-            next = if frames < FRAMES_PER_WRITE { commits.try_recv().ok() } else { None };
-        }
-        self.flush().await
-    }
-
-    async fn flush(&mut self) -> Result<(), ProjectorError> {
-        let checkpoint = self.replica.head.cursor();
-        for (bucket, waiting) in self.buckets.iter_mut().zip(&mut self.waiting) {
-            if bucket.checkpoint < checkpoint {
-                let rows = std::mem::take(waiting);
-                bucket.write(rows, checkpoint).await.map_err(ProjectorError::Projection)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Keeps the replica as a snapshot when enough has happened since the last one. A failure is
-    /// no harm: the log is all there.
-    async fn snapshot_if_due(
-        &mut self,
-        snapshots: &Snapshots,
-        log_events: &mpsc::Sender<LogEvent>,
-    ) {
-        let due = SNAPSHOT_EVENTS <= self.events_since_snapshot
-            || SNAPSHOT_BYTES <= self.bytes_since_snapshot;
-        if !due {
-            return;
-        }
-        (self.events_since_snapshot, self.bytes_since_snapshot) = (0, 0);
-        if let [older @ .., _, newest] = self.snapshots.as_slice() {
-            for blob in older {
-                if let Err(error) = snapshots.forget(*blob, &[*newest]).await {
-                    tracing::warn!(%error, "an old snapshot stays");
-                }
-            }
-            let kept = self.snapshots.split_off(self.snapshots.len() - 2);
-            self.snapshots = kept;
-        }
-        match snapshots.save(self.replica.clone()).await {
-            // The loop is gone only when the term ends; then the next writer takes a snapshot.
-            Ok(event) => drop(log_events.send(event).await),
-            Err(error) => tracing::warn!(%error, "a snapshot could not be taken"),
-        }
-    }
-
-    fn note_snapshot(&mut self) {
-        if let Some(LogEvent::SnapshotTaken { blob, .. }) = &self.replica.snapshot
-            && self.snapshots.last() != Some(blob)
-        {
-            self.snapshots.push(*blob);
-        }
-    }
-}
-
-/// Remembers the rows that an event changes for every bucket that does not have them yet.
-fn keep<S: Service>(buckets: &[ProjectedBucket], waiting: &mut [Rows], folded: &Folded<'_, S>) {
-    for row in S::project(folded.state, folded.event) {
-        let place = buckets.iter().position(|held| held.bucket == row.bucket);
-        if let Some(place) = place
-            && buckets[place].checkpoint < folded.cursor
-        {
-            waiting[place].insert(row.key, (folded.cursor, row.body));
-        }
-    }
-}
-
-/// Reads rows for whoever answers requests.
-#[derive(Clone)]
-pub struct RowReader {
-    buckets: Arc<dyn Fn(Bucket) -> KvBucket + Send + Sync>,
-}
-
-impl RowReader {
-    /// Reads from what `buckets` gives.
-    pub fn new(buckets: impl Fn(Bucket) -> KvBucket + Send + Sync + 'static) -> Self {
-        Self { buckets: Arc::new(buckets) }
-    }
-
-    /// The body of a row; nothing when there is none.
-    ///
-    /// # Errors
-    ///
-    /// `STORAGE_UNCONFIRMED` and the like when the bucket cannot be read.
-    pub async fn get(
-        &self,
-        bucket: Bucket,
-        key: &str,
-    ) -> Result<Option<Box<serde_json::value::RawValue>>, Fault> {
-        let fault = |error: StoreError| Fault::new(error.code(), error.to_string());
-        let found = (self.buckets)(bucket).row(key).await.map_err(fault)?;
-        let live = found.filter(|row| row.kind == RowKind::Value);
-        let parse = |row: jetstream_config::Row| {
-            serde_json::from_slice::<schemas::projection::ProjectedRow>(&row.bytes)
-        };
-        let parsed = live.map(parse).transpose();
-        let broken = |error: serde_json::Error| {
-            Fault::new(ErrorCode::ProjectionRefused, format!("row {key} cannot be read: {error}"))
-        };
-        Ok(parsed.map_err(broken)?.and_then(|projected| projected.row))
     }
 }

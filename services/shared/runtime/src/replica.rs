@@ -117,6 +117,8 @@ pub(crate) struct Folded<'a, S: Service> {
     pub(crate) cursor: Cursor,
     /// State that includes it and nothing after it.
     pub(crate) state: &'a StateOf<S>,
+    /// Its size in the log, in bytes.
+    pub(crate) bytes: usize,
 }
 
 /// An event as a frame holds it: the service's, or the log's own.
@@ -200,7 +202,8 @@ impl<S: Service> Replica<S> {
                     AnyEvent::Service(event) => {
                         S::Core::evolve(&mut self.state, &event, &recorded);
                         let cursor = self.head.cursor_at(stored.sequence, index);
-                        each(Folded { event: &event, cursor, state: &self.state });
+                        let bytes = raw.get().len();
+                        each(Folded { event: &event, cursor, state: &self.state, bytes });
                     }
                     AnyEvent::Log(event) => self.take(event),
                 }

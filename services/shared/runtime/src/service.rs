@@ -35,6 +35,8 @@ pub trait Service: Send + Sync + Sized + 'static {
     const BUCKETS: &'static [Bucket];
     /// Version of the state's encoding; a snapshot of another version is not used.
     const STATE_SCHEMA: u32;
+    /// How much may happen between two snapshots.
+    const SNAPSHOT_AFTER: SnapshotAfter = SnapshotAfter::USUAL;
 
     /// Reads a request (the verb is one of [`Self::VERBS`], never `events`).
     ///
@@ -90,6 +92,20 @@ pub trait Service: Send + Sync + Sized + 'static {
         drop(observer);
         std::future::pending()
     }
+}
+
+/// How much may happen between two snapshots; whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotAfter {
+    /// Events.
+    pub events: u64,
+    /// Their size, in bytes.
+    pub bytes: usize,
+}
+
+impl SnapshotAfter {
+    /// 100,000 events or 64 MiB of them: a restart reads no more than that.
+    pub const USUAL: Self = Self { events: 100_000, bytes: 64 * 1024 * 1024 };
 }
 
 /// Where observations are handed to the loop.

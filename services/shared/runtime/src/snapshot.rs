@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     FollowError, Service, StateOf,
-    follow::patiently,
+    follow::{patiently, wait_for_a_replica},
     repeats::Repeats,
     replica::{AnyEvent, FoldError, Head, Replica, hash_of, read_event, read_frame},
 };
@@ -159,7 +159,14 @@ impl Snapshots {
         let expected = *state_hash;
         let decoded = tokio::task::spawn_blocking(move || decode::<S>(&bytes, &expected)).await;
         let damaged = |problem: String| SnapshotError::Damaged { blob: *blob, problem };
-        let kept = decoded.map_err(|error| damaged(error.to_string()))?.map_err(damaged)?;
+        let decoded = decoded.map_err(|error| damaged(error.to_string()))?.map_err(damaged)?;
+        let kept = match decoded {
+            Decoded::Whole(kept) => *kept,
+            Decoded::Foreign(error) => {
+                tracing::warn!(%blob, error, "another version took the snapshot, reading the whole log");
+                return Ok(None);
+            }
+        };
         check_head(log, &kept.head, blob).await?;
         let Kept { head, state, repeats } = kept;
         tracing::debug!(sequence = head.sequence, "starting from a snapshot");
@@ -177,12 +184,21 @@ fn encode<S: Service>(replica: Replica<S>) -> Result<(Sha256Hash, Bytes), Snapsh
     Ok((hash_of(&plain), Bytes::from(packed)))
 }
 
-fn decode<S: Service>(packed: &[u8], expected: &Sha256Hash) -> Result<Kept<S>, String> {
+/// What the bytes of a snapshot turned out to be.
+enum Decoded<S: Service> {
+    /// A snapshot.
+    Whole(Box<Kept<S>>),
+    /// What was announced, and yet nothing that this version can read.
+    Foreign(String),
+}
+
+fn decode<S: Service>(packed: &[u8], expected: &Sha256Hash) -> Result<Decoded<S>, String> {
     let plain = zstd::decode_all(packed).map_err(|error| error.to_string())?;
     if hash_of(&plain) != *expected {
         return Err("its hash differs".to_owned());
     }
-    ciborium::from_reader(plain.as_slice()).map_err(|error| error.to_string())
+    let decoded = ciborium::from_reader(plain.as_slice());
+    Ok(decoded.map_or_else(|error| Decoded::Foreign(error.to_string()), Decoded::Whole))
 }
 
 async fn check_head<L: EventLog>(
@@ -226,8 +242,7 @@ async fn newest_between<L: EventLog>(
         let read = patiently(|| log.read(after, READ_BYTES)).await;
         let frames = read.map_err(SnapshotError::Follow)?;
         if frames.is_empty() {
-            // A bulk read may lag behind the leader.
-            tokio::task::yield_now().await;
+            wait_for_a_replica().await;
         }
         for stored in frames {
             after = stored.sequence;
