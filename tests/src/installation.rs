@@ -89,6 +89,12 @@ impl Installation {
         self.home.path()
     }
 
+    /// The `cortex` that is tested.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Where the broker listens; the same through every life.
     pub fn url(&self) -> Result<String> {
         Ok(self.record()?.url)
@@ -159,14 +165,20 @@ impl Installation {
         process::send(pid, signal)
     }
 
-    /// Starts `cortex up` again on the same home and port, after it was killed, stopped or ended.
+    /// Starts `cortex up` again on the same home and port, after it was killed, stopped or ended,
+    /// and waits until it is ready.
     pub async fn up_again(&self) -> Result<()> {
+        self.begin_again()?;
+        self.wait_ready().await
+    }
+
+    /// As [`Self::up_again`], without waiting.
+    pub fn begin_again(&self) -> Result<()> {
         if self.supervisor.pid().is_some() {
             ensure!(self.supervisor.has_ended(), "the supervisor still runs");
             self.supervisor.wait()?;
         }
-        self.supervisor.start_again()?;
-        self.wait_ready().await
+        self.supervisor.start_again()
     }
 
     /// Stops everything with `cortex down`.
@@ -197,7 +209,8 @@ impl Installation {
         self.supervisor.has_ended()
     }
 
-    async fn wait_ready(&self) -> Result<()> {
+    /// Waits until `cortex up` says that it is ready. Fails when it has ended.
+    pub async fn wait_ready(&self) -> Result<()> {
         let ready = eventually_some(UP_DEADLINE, || async {
             if self.supervisor.has_ended() {
                 return Some(Err(anyhow!("cortex up ended")));
