@@ -1,5 +1,7 @@
 //! Parsing of what others send: bounded, known fields only, errors that name the place.
 
+mod named;
+
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 use serde::{
@@ -11,6 +13,7 @@ use crate::{
     ErrorCode, Fault,
     protocol::{COMMAND_BYTES_MAX, DEPTH_MAX},
 };
+use named::Named;
 
 /// Longest part of a parser's message that an answer repeats, in characters.
 const MESSAGE_CHARS_MAX: usize = 400;
@@ -41,7 +44,14 @@ pub fn parse_within<T: DeserializeOwned>(body: &[u8], bytes_max: usize) -> Resul
     check_depth(body)?;
     check_shape(body)?;
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| classify(&error))
+    read(body).map_err(|error| classify(&error))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let message = T::deserialize(Named(&mut json))?;
+    json.end()?;
+    Ok(message)
 }
 
 /// Refuses an array: serde would take its elements for the fields of the message, in order.
