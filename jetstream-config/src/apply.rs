@@ -21,8 +21,9 @@ use crate::{
 /// How long the broker may be unable to answer before giving up, in milliseconds: a cluster that
 /// starts elects a leader within 10 s.
 const PATIENCE_MS: u64 = 30_000;
-/// JetStream's codes for a cluster that is not ready yet.
-const NOT_READY: [u64; 3] = [10_004, 10_008, 10_009];
+/// JetStream's codes for what passes: a cluster that is not ready yet, and a store that cannot be made
+/// because the one that was just deleted is still being cleared away.
+const NOT_READY: [u64; 4] = [10_004, 10_008, 10_009, 10_049];
 
 /// Whether changes may lose what is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -176,7 +176,9 @@ fn compare_limits(wanted: u64, actual: u64) -> Option<Effect> {
 
 fn rule(setting: &str, role: Role) -> Rule {
     match (setting, role) {
-        ("description" | "duplicate_window" | "max_consumers" | "allow_direct", _) => Rule::Free,
+        ("description" | "duplicate_window" | "max_consumers" | "allow_direct" | "no_ack", _) => {
+            Rule::Free
+        }
         ("max_bytes" | "max_msg_size" | "num_replicas", _) => Rule::Limit,
         ("max_age" | "max_msgs" | "max_msgs_per_subject", Role::Disposable) => Rule::Limit,
         ("metadata" | "placement" | "compression" | "consumer_limits" | "mirror_direct", _) => {
