@@ -1,0 +1,12 @@
+//! Promise: nobody says or hears on the broker what is not theirs, and whoever tries is told so.
+//!
+//! Real connections of every role to a real server in operator mode.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests themselves do")]
+
+mod deputies;
+mod isolation;
+mod jetstream;
+mod login;
+mod stage;
+mod trial;
