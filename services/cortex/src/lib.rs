@@ -71,9 +71,9 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         let message = text.trim().trim_start_matches("error: ");
         let fault = Fault::new(ErrorCode::InvalidValue, message).with_hint("`--help` shows how");
         Printer::new(format).fail(&fault);
-    } else if error.print().is_err() {
-        // With the terminal gone there is nobody left to tell.
-        return ExitCode::from(ErrorCode::InvalidValue.class().exit_code());
+    } else {
+        // With the terminal gone, or a reader that has enough, there is nobody left to tell.
+        drop(error.print());
     }
     let code = if is_question { 0 } else { ErrorCode::InvalidValue.class().exit_code() };
     ExitCode::from(code)

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use schemas::PrincipalId;
+use schemas::{PrincipalId, subject::INBOX_PREFIX};
 use serde::Serialize;
 
 use crate::{
@@ -25,6 +25,8 @@ pub const URL_VARIABLE: &str = "NATS_URL";
 struct NatsContext<'a> {
     description: String,
     url: &'a str,
+    /// The only inboxes that the principal may hear.
+    inbox_prefix: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +49,7 @@ pub(crate) fn write(path: &Path, context: &Context) -> Result<(), FileError> {
     let file = NatsContext {
         description: format!("Cortex as {}", context.principal),
         url: &context.url,
+        inbox_prefix: format!("{INBOX_PREFIX}.{}", context.principal),
         user: context.user.as_deref(),
         password: context.password.as_deref(),
         token: context.token.as_deref(),

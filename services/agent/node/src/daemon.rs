@@ -228,7 +228,11 @@ impl Daemon {
     fn write(&mut self, record: Record, came_at: Instant) {
         match &record {
             Record::Accepted(accepted) => self.timings.begin(&accepted.key(), came_at),
-            Record::Dropped { task, epoch, .. } | Record::Settled { task, epoch } => {
+            Record::Dropped { task, epoch, code } => {
+                tracing::info!(%task, epoch, %code, "dropped before it began");
+                self.timings.forget(&RunKey { task: task.clone(), epoch: *epoch });
+            }
+            Record::Settled { task, epoch } => {
                 self.timings.forget(&RunKey { task: task.clone(), epoch: *epoch });
             }
             Record::Started(_)

@@ -17,7 +17,8 @@ fn a_context_has_the_fields_that_the_nats_command_knows_and_only_its_owner_reads
     write(&path, &context).unwrap();
     let written: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let expected = json!({
-        "description": "Cortex as bob", "url": "nats://h:4222", "user": "bob", "password": "hunter2",
+        "description": "Cortex as bob", "url": "nats://h:4222", "inbox_prefix": "_INBOX.bob",
+        "user": "bob", "password": "hunter2",
     });
     assert_eq!(written, expected);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

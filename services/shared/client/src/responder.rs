@@ -139,7 +139,8 @@ impl Drop for Responder {
 /// The broker does not check where an answer is sent to, so anybody could aim one at a subject
 /// that only this service may use.
 fn is_inbox(reply: &Subject) -> bool {
-    reply.starts_with(INBOX_PREFIX)
+    let rest = reply.strip_prefix(INBOX_PREFIX).and_then(|rest| rest.strip_prefix('.'));
+    rest.is_some_and(|rest| !rest.is_empty())
 }
 
 fn principal_of(subject: &str) -> Result<PrincipalId, Fault> {

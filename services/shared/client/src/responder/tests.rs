@@ -30,7 +30,9 @@ fn a_principal_must_be_an_id() {
 fn answers_go_to_inboxes_only() {
     for (reply, expected) in [
         ("_INBOX.bob.1", true),
-        ("_INBOX_bob.1", true),
+        ("_INBOX", false),
+        ("_INBOX_bob.1", false),
+        ("_INBOXES.bob.1", false),
         ("cortex.cmd.registry.scheduler.submit", false),
         ("$JS.API.STREAM.DELETE.x", false),
     ] {
