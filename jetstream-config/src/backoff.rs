@@ -35,7 +35,7 @@ impl Backoff {
 }
 
 /// A number that differs between calls and processes; good enough to spread waits, not for secrets.
-pub(crate) fn entropy() -> u64 {
+fn entropy() -> u64 {
     RandomState::new().hash_one(0_u8)
 }
 

@@ -46,21 +46,3 @@ fn versions_compare_by_number_and_only_whole_ones_parse() {
         assert_eq!(Version::parse(text), None, "{text}");
     }
 }
-
-#[test]
-fn reconnecting_slows_down_to_the_limit_and_never_stops() {
-    for attempt in [0, 1, 2, 10, 1_000, usize::MAX] {
-        let delay = reconnect_delay(attempt);
-        assert!(Duration::from_millis(RECONNECT_FIRST_MS / 2) <= delay, "{attempt}: {delay:?}");
-        assert!(delay < Duration::from_millis(RECONNECT_LONGEST_MS), "{attempt}: {delay:?}");
-    }
-    assert!(Duration::from_millis(RECONNECT_LONGEST_MS / 2) <= reconnect_delay(50));
-}
-
-#[test]
-fn a_denied_subject_is_told_apart_from_other_errors_of_the_server() {
-    let other = |text: &str| translate(Event::ServerError(ServerError::Other(text.to_owned())));
-    let denied = "Permissions Violation for Publish to \"cortex.evt.x\"";
-    assert_eq!(other(denied), BrokerEvent::PermissionDenied(denied.to_owned()));
-    assert_eq!(other("Stale Connection"), BrokerEvent::Notice("Stale Connection".to_owned()));
-}

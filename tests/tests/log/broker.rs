@@ -1,18 +1,16 @@
 //! The broker is checked before it is trusted, by the configuration that Cortex writes for it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use cortex_tests::{Guarded, NatsServer, ServerOptions, User, eventually, eventually_some};
-use jetstream_config::broker::{
-    BrokerError, BrokerEvent, Credentials, DurabilityProof, check_broker, connect,
-};
+use client::Credentials;
+use cortex_tests::{Guarded, NatsServer, eventually_some};
+use jetstream_config::broker::{BrokerError, DurabilityProof, check_broker};
 use jetstream_config::server_config::{Login, ServerConfig, render};
 use jetstream_config::streams::{self, Replicas};
 use jetstream_config::{Destructive, apply};
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, options};
+use crate::support::{PATIENCE, connect_as};
 
 /// A server with the configuration that Cortex writes, changed by `change`.
 struct Own {
@@ -60,7 +58,7 @@ fn password(user: &str) -> Credentials {
 #[tokio::test]
 async fn a_server_as_cortex_configures_it_is_trusted_and_holds_everything() {
     let server = start(|config| config).await;
-    let client = connect(options(&server.url, password("registry")), |_| {}).await.unwrap();
+    let client = connect_as(&server.url, password("registry")).await;
     let report = check_broker(&client, DurabilityProof::Required).await.unwrap();
     assert_eq!((report.cluster_size, report.servers.len()), (1, 1));
     assert_eq!(report.servers[0].name, "cortex");
@@ -74,7 +72,7 @@ async fn a_server_as_cortex_configures_it_is_trusted_and_holds_everything() {
 async fn a_server_that_does_not_sync_is_refused_with_what_to_do() {
     let lazy = |config: String| config.replace("sync_interval: always", "sync_interval: \"2m\"");
     let server = start(lazy).await;
-    let client = connect(options(&server.url, password("scheduler")), |_| {}).await.unwrap();
+    let client = connect_as(&server.url, password("scheduler")).await;
     let refused = check_broker(&client, DurabilityProof::Required).await.unwrap_err();
     assert!(matches!(refused, BrokerError::NotDurable { .. }), "{refused}");
     assert!(refused.fault().hint.contains("sync_interval"));
@@ -103,7 +101,7 @@ async fn one_server_of_three_that_does_not_sync_is_found() {
         };
         servers.push(start(change).await);
     }
-    let client = connect(options(&servers[0].url, password("registry")), |_| {}).await.unwrap();
+    let client = connect_as(&servers[0].url, password("registry")).await;
     let report = eventually_some(PATIENCE, || async {
         let report = check_broker(&client, DurabilityProof::Waived).await.ok()?;
         (report.servers.len() == 3 && report.cluster_size == 3).then_some(report)
@@ -119,50 +117,10 @@ async fn one_server_of_three_that_does_not_sync_is_found() {
 #[tokio::test]
 async fn a_server_that_does_not_tell_is_refused_unless_somebody_answers_for_it() {
     let server = NatsServer::start().await.unwrap();
-    let client = connect(options(&server.url(), Credentials::None), |_| {}).await.unwrap();
+    let client = connect_as(&server.url(), Credentials::None).await;
     let refused = check_broker(&client, DurabilityProof::Required).await.unwrap_err();
     assert!(matches!(refused, BrokerError::DurabilityUnknown), "{refused}");
     assert!(refused.fault().hint.contains("$SYS.REQ.SERVER.PING.JSZ"));
     let report = check_broker(&client, DurabilityProof::Waived).await.unwrap();
     assert_eq!(report.servers[0].sync_always, None);
-}
-
-#[tokio::test]
-async fn a_wrong_password_is_told_apart_from_a_broker_that_is_away() {
-    let server = start(|config| config).await;
-    let wrong =
-        Credentials::UserPassword { user: "registry".to_owned(), password: "wrong".to_owned() };
-    let refused = connect(options(&server.url, wrong), |_| {}).await.unwrap_err();
-    assert_eq!(refused.fault().code, schemas::ErrorCode::PermissionDenied, "{refused}");
-    let url = server.url.clone();
-    drop(server);
-    let away = connect(options(&url, password("registry")), |_| {}).await.unwrap_err();
-    assert_eq!(away.fault().code, schemas::ErrorCode::Unreachable, "{away}");
-}
-
-#[tokio::test]
-async fn what_happens_to_a_connection_is_told_a_denied_subject_too() {
-    let user = User::new("u", "u-pw").limited_to("publish: [\"allowed\", \"_INBOX.>\"]");
-    let with_user = ServerOptions { users: vec![user], ..ServerOptions::default() };
-    let server = NatsServer::start_with(with_user).await.unwrap();
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let client = connect(options(&server.url(), password("u")), {
-        let events = Arc::clone(&events);
-        move |event| events.lock().unwrap().push(event)
-    })
-    .await
-    .unwrap();
-    let heard = |wanted: fn(&BrokerEvent) -> bool| events.lock().unwrap().iter().any(wanted);
-    client.publish("forbidden", "x".into()).await.unwrap();
-    let denied = |event: &BrokerEvent| matches!(event, BrokerEvent::PermissionDenied(text) if text.contains("forbidden"));
-    eventually(PATIENCE, || async { heard(denied) }).await.unwrap();
-    server.kill().unwrap();
-    eventually(PATIENCE, || async { heard(|event| *event == BrokerEvent::Disconnected) })
-        .await
-        .unwrap();
-    events.lock().unwrap().clear();
-    server.restart().await.unwrap();
-    eventually(PATIENCE, || async { heard(|event| *event == BrokerEvent::Connected) })
-        .await
-        .unwrap();
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use async_nats::Client;
 use bytes::Bytes;
-use jetstream_config::broker::{self, ConnectOptions, Credentials};
+use client::{ConnectOptions, Credentials};
 use jetstream_config::streams::{self, Replicas, Wanted};
 use jetstream_config::{
     Commit, Destructive, EventLog, JetStreamLog, LogError, StoredFrame, apply, commit,
 };
-use schemas::subject::{INBOX_PREFIX, LogName, ServiceName};
+use schemas::PrincipalId;
+use schemas::subject::{LogName, ServiceName};
 
 /// Long enough for any election and any restart on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -139,16 +140,14 @@ pub(crate) async fn make_log(client: &Client, name: LogName, replicas: Replicas)
 
 /// A connection as a service has it.
 pub(crate) async fn connect(url: &str) -> Client {
-    let options = options(url, Credentials::None);
-    broker::connect_patiently(options, |_| {}).await.unwrap()
+    connect_as(url, Credentials::None).await
 }
 
-/// What to connect with.
-pub(crate) fn options(url: &str, credentials: Credentials) -> ConnectOptions {
-    ConnectOptions {
-        url: url.to_owned(),
-        name: "test".to_owned(),
-        credentials,
-        inbox_prefix: INBOX_PREFIX.to_owned(),
-    }
+/// The same with credentials.
+pub(crate) async fn connect_as(url: &str, credentials: Credentials) -> Client {
+    let principal = PrincipalId::parse("test").unwrap();
+    let mut options = ConnectOptions::new(url, principal);
+    options.credentials = credentials;
+    options.connect_within = None;
+    client::Client::connect(options).await.unwrap().nats().clone()
 }
