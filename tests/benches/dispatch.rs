@@ -40,7 +40,7 @@ async fn measure() -> Result<()> {
     let mut report = Report::new("dispatch");
     let queue: Vec<_> = work_queue::round_trips(RUNS, TASKS).await?;
     let baseline = add_latency(&mut report, "bare work queue", &queue, None)?;
-    let installation = Installation::start().await?;
+    let installation = Installation::start_with(&["--slots", "64"]).await?;
     let asker = Arc::new(Asker::open(&installation).await?);
     let echo = || Work::Echo { text: String::new() };
     let command = || Work::Command {

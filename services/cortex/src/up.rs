@@ -48,6 +48,9 @@ pub struct UpArgs {
     /// Start no node.
     #[arg(long)]
     no_node: bool,
+    /// Runs at once on the local node; one a processor when absent.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    slots: Option<u32>,
     /// Stop when standard input ends, as it does when whoever started it dies.
     #[arg(long, hide = true, conflicts_with = "detach")]
     supervised: bool,

@@ -71,6 +71,9 @@ fn spawn(args: &UpArgs, home: &HomeOfUp) -> Result<Child, Fault> {
     if args.no_node {
         command.arg("--no-node");
     }
+    if let Some(slots) = args.slots {
+        command.arg(format!("--slots={slots}"));
+    }
     if let Some(root) = &home.remove {
         command.arg("--remove-home").env(HOME_VARIABLE, root);
     }

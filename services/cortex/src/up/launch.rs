@@ -42,6 +42,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) material: &'a Material,
     pub(crate) broker: PathBuf,
     pub(crate) port: u16,
+    /// Runs at once on the local node, if that was said.
+    pub(crate) slots: Option<u32>,
 }
 
 impl Ground<'_> {
@@ -133,6 +135,7 @@ impl Ground<'_> {
             ..CredentialsConfig::default()
         };
         config.owner = Some(identities.owner.clone());
+        config.slots = self.slots;
         config.drain_grace_ms = Some(DRAIN_GRACE_MS);
         let path = settings_path(self.home, LOCAL_NODE);
         write_private(&path, files::toml_text(&config).as_bytes())?;

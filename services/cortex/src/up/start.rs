@@ -72,7 +72,7 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
     let material = Material::ensure(home)?;
     let broker = find_broker().await?;
     let port = port::choose(args.nats_port)?;
-    let ground = Ground { home, material: &material, broker, port };
+    let ground = Ground { home, material: &material, broker, port, slots: args.slots };
     let record = Record {
         pid: std::process::id(),
         url: ground.url(),
