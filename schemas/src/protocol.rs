@@ -36,6 +36,8 @@ pub const LEASE_TTL: Duration = Duration::from_secs(30);
 pub const ASSIGNMENT_TTL: Duration = Duration::from_secs(120);
 /// How long after sending its request a node may act on a go.
 pub const GO_TTL: Duration = Duration::from_secs(10);
+/// Longest that a request for a task's output may wait; within one attempt of a client.
+pub const OUTPUT_WAIT_MAX: Duration = Duration::from_millis(1_500);
 /// Output that travels inside the result, in bytes a stream.
 pub const INLINE_OUTPUT_BYTES_MAX: usize = 8 * 1024;
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Audience, Capability, Cursor, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId,
     Timestamp,
+    agent::OutputChunk,
     task::{Outcome, TaskSpec, TaskState, TaskView},
 };
 
@@ -25,6 +26,8 @@ pub mod verb {
     pub const GET_TASK: &str = "get-task";
     /// [`super::GetTasksRequest`] to [`super::GetTasksAnswer`].
     pub const GET_TASKS: &str = "get-tasks";
+    /// [`super::OutputRequest`] to [`super::OutputAnswer`].
+    pub const OUTPUT: &str = "output";
     /// [`super::TaskRequest`] to [`super::WhyAnswer`].
     pub const WHY: &str = "why";
     /// [`super::TaskRequest`] to [`crate::task::TaskView`]: a person settles a lost task.
@@ -34,9 +37,9 @@ pub mod verb {
     /// [`crate::projection::RebuildRequest`] to [`crate::projection::RebuildAnswer`].
     pub const REBUILD: &str = crate::projection::REBUILD_VERB;
     /// All of them.
-    pub const ALL: [&str; 11] = [
-        SUBMIT, START, REPORT, REFUSE, CANCEL, GET_TASK, GET_TASKS, WHY, FORCE_LOST, EVENTS,
-        REBUILD,
+    pub const ALL: [&str; 12] = [
+        SUBMIT, START, REPORT, REFUSE, CANCEL, GET_TASK, GET_TASKS, OUTPUT, WHY, FORCE_LOST,
+        EVENTS, REBUILD,
     ];
 }
 
@@ -226,6 +229,39 @@ pub struct GetTasksAnswer {
     pub next: Option<String>,
     /// The list includes every event up to here.
     pub cursor: Cursor,
+}
+
+/// Reads what a task prints, and waits for more of it or for a turn in its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRequest {
+    /// Which task.
+    pub id: TaskId,
+    /// Only what came after this place, 0 for all; nothing is read when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Where its caller believes the task to be; there is no waiting once it is elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<TaskState>,
+    /// How long to wait when there is nothing new, in milliseconds; 1500 at most, not at all when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+}
+
+/// Answer to [`OutputRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputAnswer {
+    /// Pieces of both streams, in the order in which they came.
+    pub chunks: Vec<OutputChunk>,
+    /// Where to go on: the place of the last piece.
+    pub next: u64,
+    /// Where the task is in its life.
+    pub state: TaskState,
+    /// Why it waits, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
 }
 
 /// Answer to `why`: why a task is where it is.

@@ -68,6 +68,8 @@ fn said_to_the_scheduler() -> Vec<Message> {
         message::<scheduler::TaskRequest>("task-request"),
         message::<scheduler::GetTasksRequest>("get-tasks-request"),
         message::<scheduler::GetTasksAnswer>("get-tasks-answer"),
+        message::<scheduler::OutputRequest>("output-request"),
+        message::<scheduler::OutputAnswer>("output-answer"),
         message::<scheduler::WhyAnswer>("why-answer"),
         message::<task::TaskSpec>("task-spec"),
         message::<task::TaskView>("task-view"),

@@ -9,10 +9,10 @@ use schemas::{
     agent::Heartbeat,
     registry::{AgentView, RegistryEvent},
     scheduler::{
-        CancelAnswer, GetTasksAnswer, ReportAnswer, StartAnswer, SubmitAnswer, TaskSelection,
-        WhyAnswer, verb,
+        CancelAnswer, GetTasksAnswer, OutputAnswer, OutputRequest, ReportAnswer, StartAnswer,
+        SubmitAnswer, TaskSelection, WhyAnswer, verb,
     },
-    task::{Outcome, TaskSpec, TaskView},
+    task::{Outcome, TaskSpec, TaskState, TaskView},
 };
 use serde::Serialize;
 
@@ -162,6 +162,8 @@ pub enum Query {
         /// How many at most.
         limit: usize,
     },
+    /// What a task prints.
+    Output(OutputRequest),
     /// Why a task is where it is.
     Why(TaskId),
 }
@@ -217,10 +219,27 @@ pub enum Answer {
     Kept(Box<Kept>),
     /// To [`Query::GetTasks`].
     Tasks(TaskPage),
+    /// To [`Query::Output`]: whose output is to be read.
+    Output(Box<OutputSource>),
+    /// To [`Query::Output`] when it was read.
+    OutputRead(OutputAnswer),
     /// To [`Query::Why`].
     Why(WhyAnswer),
     /// To a command that nobody asked for.
     Done {},
+}
+
+/// Where the output of a task is to be read, by whoever can.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutputSource {
+    /// What was asked.
+    pub request: OutputRequest,
+    /// The node that has or had it; what another one printed under its id is none of the task's.
+    pub node: Option<PrincipalId>,
+    /// Where it is in its life.
+    pub state: TaskState,
+    /// Why it waits.
+    pub waiting_for: Option<String>,
 }
 
 /// A page of tasks with the places of those whose records are in the bucket alone.

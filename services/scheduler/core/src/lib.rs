@@ -25,8 +25,8 @@ use decider::{Decided, Decider, Moment, Recorded};
 use schemas::{Timestamp, scheduler::SchedulerEvent};
 
 pub use command::{
-    Answer, CancelTarget, Command, Dispatch, Effect, Observation, PageKey, Query, Rejection, Run,
-    Submission, TaskPage,
+    Answer, CancelTarget, Command, Dispatch, Effect, Observation, OutputSource, PageKey, Query,
+    Rejection, Run, Submission, TaskPage,
 };
 pub use facts::Facts;
 pub use placement::check::violations;

@@ -4,12 +4,12 @@ use std::ops::Bound;
 
 use schemas::{
     Cursor, PrincipalId, TaskId,
-    scheduler::{GetTasksAnswer, TaskSelection, WhyAnswer},
+    scheduler::{GetTasksAnswer, OutputRequest, TaskSelection, WhyAnswer},
     task::{TaskState, TaskView},
 };
 
 use crate::{
-    command::{Answer, PageKey, Query, Rejection, TaskPage},
+    command::{Answer, OutputSource, PageKey, Query, Rejection, TaskPage},
     facts::Facts,
     limits::{PAGE_MAX, PAGE_SCAN_MAX},
     placement::{self, Candidate, World},
@@ -23,8 +23,22 @@ pub(crate) fn answer(state: &State, query: &Query, facts: &Facts) -> Result<Answ
         Query::GetTasks { select, after, limit } => {
             Ok(Answer::Tasks(get_tasks(state, select, after.as_ref(), *limit)))
         }
+        Query::Output(request) => output(state, request),
         Query::Why(id) => why(state, id, facts),
     }
+}
+
+fn output(state: &State, request: &OutputRequest) -> Result<Answer, Rejection> {
+    let (node, now, waiting_for) = match state.known(&request.id) {
+        Some(Known::Whole(task)) => {
+            let view = &task.view;
+            (view.node.clone(), view.state, view.waiting_for.clone())
+        }
+        Some(Known::Kept(kept)) => (kept.node.clone(), kept.state, None),
+        Some(Known::Spent(_)) | None => return Err(Rejection::NoSuchTask(request.id.clone())),
+    };
+    let request = request.clone();
+    Ok(Answer::Output(Box::new(OutputSource { request, node, state: now, waiting_for })))
 }
 
 fn get_task(state: &State, id: &TaskId) -> Result<Answer, Rejection> {

@@ -8,6 +8,7 @@
 mod config;
 mod effects;
 mod follow;
+mod output;
 mod pages;
 mod project;
 mod requests;

@@ -28,6 +28,8 @@ pub(crate) async fn complete(rows: &RowReader, answer: Answer) -> Result<Answer,
         | Answer::Reported(_)
         | Answer::Cancelled(_)
         | Answer::Task(_)
+        | Answer::Output(_)
+        | Answer::OutputRead(_)
         | Answer::Why(_)
         | Answer::Done {}) => Ok(other),
     }

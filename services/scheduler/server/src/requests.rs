@@ -12,9 +12,10 @@ use scheduler_core::{
 use schemas::{
     ErrorCode, Fault, Timestamp,
     agent::Heartbeat,
+    protocol::OUTPUT_WAIT_MAX,
     scheduler::{
-        CancelRequest, GetTasksRequest, RefuseRequest, ReportRequest, StartRequest, SubmitRequest,
-        TaskRequest, verb,
+        CancelRequest, GetTasksRequest, OutputRequest, RefuseRequest, ReportRequest, StartRequest,
+        SubmitRequest, TaskRequest, verb,
     },
     strict, subject,
 };
@@ -39,6 +40,7 @@ pub(crate) fn read(
         verb::FORCE_LOST => force_lost(body, caller),
         verb::GET_TASK => about(body, Query::GetTask),
         verb::GET_TASKS => get_tasks(body),
+        verb::OUTPUT => output(body),
         verb::WHY => about(body, Query::Why),
         unknown => {
             let message = format!("the scheduler does not know {unknown:?}");
@@ -152,6 +154,16 @@ fn get_tasks(body: &[u8]) -> Result<Request<Scheduler>, Fault> {
     })?;
     let after = after.as_deref().map(PageKey::parse).transpose()?;
     Ok(Request::Query(Query::GetTasks { select, after, limit }))
+}
+
+fn output(body: &[u8]) -> Result<Request<Scheduler>, Fault> {
+    let request: OutputRequest = strict::parse(body)?;
+    let limit_ms = OUTPUT_WAIT_MAX.as_millis();
+    if request.wait_ms.is_some_and(|wait_ms| limit_ms < u128::from(wait_ms)) {
+        let message = format!("wait_ms: must be {limit_ms} at most");
+        return Err(Fault::new(ErrorCode::InvalidValue, message));
+    }
+    Ok(Request::Query(Query::Output(request)))
 }
 
 fn about(body: &[u8], query: fn(schemas::TaskId) -> Query) -> Result<Request<Scheduler>, Fault> {

@@ -13,14 +13,17 @@ use schemas::{
     scheduler::verb,
     subject::{Bucket, HEARTBEATS, ServiceName},
 };
+use tokio::sync::Semaphore;
 
-use crate::{SchedulerTrust, effects, follow, pages, project, requests};
+use crate::{SchedulerTrust, effects, follow, output, pages, project, requests};
 
 /// Translates between the wire and [`Scheduler`], and performs what it calls for.
 pub struct SchedulerService {
     trust: SchedulerTrust,
     client: Client,
     rows: RowReader,
+    /// Room for requests that wait for output.
+    waiting: Semaphore,
 }
 
 impl SchedulerService {
@@ -29,7 +32,8 @@ impl SchedulerService {
     #[must_use]
     pub fn new(trust: SchedulerTrust, context: HostContext) -> Self {
         let HostContext { client, rows, instance: _ } = context;
-        Self { trust, client, rows }
+        let waiting = Semaphore::new(output::WAITING_MAX);
+        Self { trust, client, rows, waiting }
     }
 }
 
@@ -69,7 +73,10 @@ impl Service for SchedulerService {
     }
 
     async fn complete(&self, answer: Answer) -> Result<Answer, Fault> {
-        pages::complete(&self.rows, answer).await
+        match answer {
+            Answer::Output(source) => output::read(&self.client, &self.waiting, *source).await,
+            answer => pages::complete(&self.rows, answer).await,
+        }
     }
 
     fn hear(&self, subject: &str, body: &[u8], _: u64) -> Result<Observation, Fault> {

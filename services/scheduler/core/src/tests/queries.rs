@@ -2,7 +2,7 @@
 
 use schemas::{
     ErrorCode,
-    scheduler::{Filter, TaskSelection},
+    scheduler::{Filter, OutputRequest, TaskSelection},
     task::{TaskState, Verdict},
 };
 
@@ -44,6 +44,33 @@ fn tasks_are_listed_newest_first_page_by_page() {
     assert_eq!(pages, [vec!["t5", "t4"], vec!["t3", "t2"], vec!["(t1)"]]);
     let done = TaskSelection { state: Some(TaskState::Succeeded), ..TaskSelection::default() };
     assert_eq!(page(&scene, done, None), (vec!["(t1)".to_owned()], None));
+}
+
+#[test]
+fn output_is_read_from_the_node_that_has_or_had_the_task() {
+    let mut scene = Scene::with(&[("a", 1)]);
+    let source = |scene: &Scene, task: &str| {
+        let id = task_id(task);
+        let request = OutputRequest { id, after: Some(0), known: None, wait_ms: None };
+        match scene.ask(&Query::Output(request))? {
+            Answer::Output(source) => Ok((source.node, source.state, source.waiting_for)),
+            other => panic!("{other:?}"),
+        }
+    };
+    scene.submit("t1", "node:a");
+    scene.submit("t2", "node:a");
+    scene.start("t1", 1, "a-1");
+    let node = Some(principal("a"));
+    assert_eq!(source(&scene, "t1"), Ok((node.clone(), TaskState::Started, None)));
+    let (nobody, state, waiting_for) = source(&scene, "t2").unwrap();
+    assert_eq!((nobody, state), (None, TaskState::Queued));
+    assert!(waiting_for.is_some());
+    scene.decide(&report("t1", 1, "a-1", Verdict::Succeeded)).unwrap();
+    assert_eq!(source(&scene, "t1"), Ok((node.clone(), TaskState::Succeeded, None)));
+    scene.pass_ms(FINISHED_KEPT_MS);
+    scene.submit("t3", "node:a");
+    assert_eq!(source(&scene, "t1"), Ok((node, TaskState::Succeeded, None)));
+    assert_eq!(source(&scene, "t9"), Err(ErrorCode::TaskNotFound));
 }
 
 #[test]

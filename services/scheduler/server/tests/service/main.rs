@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests themselves do")]
 
 mod fixture;
+mod output;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
