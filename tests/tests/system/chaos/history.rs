@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::load::Submitted;
+use super::load::{Sort, Submitted};
 
 /// How long a follower may take to see what is in the log.
 const FOLLOW_DEADLINE: Duration = Duration::from_secs(20);
@@ -102,10 +102,14 @@ impl History {
         )
     }
 
-    /// The first of `requests` that has neither ended nor is lost.
+    /// The first of `requests` of which more has to come: a task that may run again is not left lost.
     fn open<'a>(&self, requests: &'a [Submitted]) -> Option<&'a TaskId> {
-        let ended = |task: &TaskId| self.lives.get(task).is_some_and(Life::has_ended);
-        requests.iter().map(|submitted| &submitted.signed.task).find(|task| !ended(task))
+        let is_open = |submitted: &&Submitted| match self.lives.get(&submitted.signed.task) {
+            Some(life) if submitted.sort == Sort::Idempotent => life.finished.is_empty(),
+            Some(life) => !life.has_ended(),
+            None => true,
+        };
+        requests.iter().find(is_open).map(|submitted| &submitted.signed.task)
     }
 }
 

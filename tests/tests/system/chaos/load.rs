@@ -31,11 +31,22 @@ const OUTAGE_MAX: Duration = Duration::from_secs(120);
 /// Longest pause of a run, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 0..70;
 
-/// A request, and whether its run leaves a line with the witness.
+/// A request, and what is expected of its task.
 #[derive(Debug, Clone)]
 pub(crate) struct Submitted {
     pub(crate) signed: Signed,
-    pub(crate) leaves_line: bool,
+    pub(crate) sort: Sort,
+}
+
+/// What a task does, and how often it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Echoes, at most once.
+    Echo,
+    /// Leaves a line with the witness, at most once.
+    Once,
+    /// Leaves a line with the witness, and another when its node was lost.
+    Idempotent,
 }
 
 /// All requests of a test.
@@ -141,11 +152,17 @@ fn request(random: &mut StdRng, signer: &Signer, witness: &Witness) -> Result<Su
     } else {
         Audience::Can(Capability::parse("shell.exec")?)
     };
-    let leaves_line = random.random_bool(0.6);
-    let spec = if leaves_line {
-        witness.command(random.random_range(PAUSE_MS), random.random_range(PAUSE_MS))
-    } else {
-        TaskSpec::new(Work::Echo { text: "hello".to_owned() })
+    let sort = match random.random_range(0..10) {
+        0..4 => Sort::Echo,
+        4..8 => Sort::Once,
+        _ => Sort::Idempotent,
     };
-    Ok(Submitted { signed: signer.sign(audience, &spec)?, leaves_line })
+    let spec = match sort {
+        Sort::Echo => TaskSpec::new(Work::Echo { text: "hello".to_owned() }),
+        Sort::Once | Sort::Idempotent => {
+            let [before, after] = [0, 1].map(|_| random.random_range(PAUSE_MS));
+            TaskSpec { idempotent: sort == Sort::Idempotent, ..witness.command(before, after) }
+        }
+    };
+    Ok(Submitted { signed: signer.sign(audience, &spec)?, sort })
 }

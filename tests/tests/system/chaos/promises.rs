@@ -12,7 +12,7 @@ use schemas::subject::ServiceName::Scheduler;
 use schemas::task::TaskState;
 
 use super::history::{self, History, Life};
-use super::load::Submitted;
+use super::load::{Sort, Submitted};
 use super::witness::{Line, Witness};
 
 /// Buckets that are made from a log.
@@ -36,8 +36,8 @@ pub(crate) fn check(
         let task = &submitted.signed.task;
         let life = history.lives.get(task).context("an acknowledged task is not in the log")?;
         let lines = lines.get(task.as_str()).map(Vec::as_slice).unwrap_or_default();
-        check_life(life)
-            .and_then(|()| check_effect(life, lines, submitted.leaves_line))
+        check_life(life, submitted.sort)
+            .and_then(|()| check_effect(life, lines, submitted.sort))
             .with_context(|| format!("task {task}: {life:?}, witnessed {lines:?}"))?;
     }
     let ours: BTreeSet<_> =
@@ -47,36 +47,51 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn check_life(life: &Life) -> Result<()> {
+fn check_life(life: &Life, sort: Sort) -> Result<()> {
     ensure!(life.submissions == 1, "submitted {} times", life.submissions);
     ensure!(life.finished.len() <= 1, "finished more than once");
-    ensure!(life.lost.len() <= 1, "lost more than once, though it runs at most once");
     ensure!(life.finished.len() + life.lost.len() != 0, "it has no outcome");
-    ensure!(life.assigned.is_sorted_by(|one, next| one < next), "epochs do not ascend");
+    ensure!(ascend(&life.assigned), "epochs do not ascend");
+    ensure!(ascend(&life.lost), "lost twice in one epoch");
     let mut epochs: Vec<_> = life.started.iter().map(|(epoch, _)| *epoch).collect();
     epochs.dedup();
     ensure!(epochs.len() == life.started.len(), "two instances were told to run one epoch");
     ensure!(epochs.iter().all(|epoch| life.assigned.contains(epoch)), "started unassigned");
+    match sort {
+        Sort::Echo | Sort::Once => check_life_of_one_run(life),
+        Sort::Idempotent => {
+            ensure!(!life.finished.is_empty(), "lost, though it could have run again");
+            Ok(())
+        }
+    }
+}
+
+fn check_life_of_one_run(life: &Life) -> Result<()> {
+    ensure!(life.lost.len() <= 1, "lost more than once, though it runs at most once");
     if let (Some(lost), Some((finished, _))) = (life.lost.first(), life.finished.first()) {
         ensure!(lost == finished, "lost in one epoch and settled in another");
     }
     Ok(())
 }
 
-fn check_effect(life: &Life, lines: &[Line], leaves_line: bool) -> Result<()> {
-    ensure!(lines.len() <= 1, "it ran twice");
+fn check_effect(life: &Life, lines: &[Line], sort: Sort) -> Result<()> {
+    let mut epochs: Vec<_> = lines.iter().map(|line| line.epoch).collect();
+    epochs.sort_unstable();
+    ensure!(ascend(&epochs), "one epoch ran twice");
+    ensure!(sort == Sort::Idempotent || epochs.len() <= 1, "it ran twice");
+    let told = |epoch: &u64| life.started.iter().any(|(started, _)| started == epoch);
+    ensure!(epochs.iter().all(told), "it ran and nobody had been told to run it");
     let succeeded = life.finished.first().filter(|(_, state)| *state == TaskState::Succeeded);
     if let Some((epoch, _)) = succeeded
-        && leaves_line
+        && sort != Sort::Echo
     {
-        let line = lines.first().context("it is said to have succeeded and never ran")?;
-        ensure!(line.epoch == *epoch, "another run succeeded than the one that ran");
-    }
-    for line in lines {
-        let told = life.started.iter().any(|(epoch, _)| *epoch == line.epoch);
-        ensure!(told, "it ran and nobody had been told to run it");
+        ensure!(epochs.contains(epoch), "it is said to have succeeded and never ran");
     }
     Ok(())
+}
+
+fn ascend(epochs: &[u64]) -> bool {
+    epochs.is_sorted_by(|one, next| one < next)
 }
 
 /// Nothing runs that no task needs any more.
@@ -113,3 +128,5 @@ pub(crate) async fn check_repetition(
     ensure!(after.cursors == before.cursors, "repeating requests left events in the log");
     Ok(())
 }
+
+mod can_fail;
