@@ -73,10 +73,10 @@ impl Service for SchedulerService {
     }
 
     async fn complete(&self, answer: Answer) -> Result<Answer, Fault> {
-        match answer {
-            Answer::Output(source) => output::read(&self.client, &self.waiting, *source).await,
-            answer => pages::complete(&self.rows, answer).await,
+        if let Answer::Output(source) = answer {
+            return output::read(&self.client, &self.waiting, *source).await;
         }
+        pages::complete(&self.rows, answer).await
     }
 
     fn hear(&self, subject: &str, body: &[u8], _: u64) -> Result<Observation, Fault> {

@@ -52,10 +52,8 @@ fn output_is_read_from_the_node_that_has_or_had_the_task() {
     let source = |scene: &Scene, task: &str| {
         let id = task_id(task);
         let request = OutputRequest { id, after: Some(0), known: None, wait_ms: None };
-        match scene.ask(&Query::Output(request))? {
-            Answer::Output(source) => Ok((source.node, source.state, source.waiting_for)),
-            other => panic!("{other:?}"),
-        }
+        let Answer::Output(source) = scene.ask(&Query::Output(request))? else { panic!() };
+        Ok((source.node, source.state, source.waiting_for))
     };
     scene.submit("t1", "node:a");
     scene.submit("t2", "node:a");
