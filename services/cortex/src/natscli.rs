@@ -56,8 +56,11 @@ pub(crate) fn write(path: &Path, context: &Context) -> Result<(), FileError> {
         nkey: text(&context.nkey_seed_file),
         ca: text(&context.ca),
     };
-    let text = serde_json::to_vec_pretty(&file).expect("a plain struct of texts is JSON");
-    write_private(path, &text)
+    write_private(path, &json(&file))
+}
+
+fn json(file: &NatsContext<'_>) -> Vec<u8> {
+    serde_json::to_vec_pretty(file).expect("a plain struct of texts is JSON")
 }
 
 /// What a shell needs for the `nats` command to speak as `principal`.

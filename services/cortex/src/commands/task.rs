@@ -35,6 +35,12 @@ use crate::{
 pub(super) use list::describe;
 use list::{LsArgs, list, listing, resolve};
 
+const SIGN_HELP: &str = "\
+Examples:
+  cortex task sign --on local -- uname -a | cortex task submit -
+  eval \"$(cortex ctx env)\"
+  nats req cortex.cmd.$ME.scheduler.submit \"$(cortex task sign --on local -- uname -a)\"";
+
 /// What can be done with tasks.
 #[derive(Debug, Subcommand)]
 pub enum TaskCommand {
@@ -62,6 +68,7 @@ pub enum TaskCommand {
         id: String,
     },
     /// Sign a request and print it; `cortex task submit` or `nats req` hands it in.
+    #[command(after_help = SIGN_HELP)]
     Sign(WorkArgs),
     /// Hand in a request that was signed before.
     Submit {
