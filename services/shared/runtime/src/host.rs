@@ -9,7 +9,7 @@ use client::{Client, ConnectError, ConnectOptions};
 use jetstream_config::{
     ApplyError, BlobStore, Destructive, JetStreamLog, KvBucket, apply,
     broker::{BrokerError, DurabilityProof, check_broker},
-    streams::{self, Replicas},
+    streams::{self, Replicas, Wanted},
 };
 use schemas::{ErrorCode, Fault, InstanceId, PrincipalId, subject::LogName};
 use tokio::{sync::watch, time::Instant};
@@ -65,6 +65,9 @@ pub enum HostError {
     /// The streams are not as they must be.
     #[error("preparing streams and buckets failed")]
     Streams(#[source] ApplyError),
+    /// A stream is not as it must be, and the service may not change it.
+    #[error("preparing streams and buckets is not allowed")]
+    Denied(#[source] Fault),
     /// The state directory cannot be used.
     #[error("making {path} failed")]
     StateDir {
@@ -94,7 +97,9 @@ impl HostError {
             Self::Broker(error) => return error.fault(),
             Self::Streams(error) => return error.fault(),
             Self::StateDir { .. } => ErrorCode::ConfigInvalid,
-            Self::Build(fault) | Self::Stage(fault) => return fault.clone(),
+            Self::Build(fault) | Self::Stage(fault) | Self::Denied(fault) => {
+                return fault.clone();
+            }
             Self::Partition(error) => error.code(),
         };
         Fault::new(code, chain(self))
@@ -117,7 +122,11 @@ pub async fn host<S: Service>(
     let client = Client::connect(connect).await.map_err(HostError::Connect)?;
     let nats = client.nats().clone();
     check_broker(&nats, durability).await.map_err(HostError::Broker)?;
-    make_streams(&nats, replicas).await.map_err(HostError::Streams)?;
+    let wanted = streams::of(S::NAME, replicas);
+    tokio::select! {
+        made = make_streams(&nats, &wanted) => made.map_err(HostError::Streams)?,
+        denied = about_streams(client.denials()) => return Err(HostError::Denied(denied)),
+    }
     let name = LogName::first(S::NAME);
     let own_name = PrincipalId::parse(S::NAME.as_str()).expect("service names are ids");
     let instance = own_name.instance(rand::random());
@@ -156,13 +165,24 @@ pub async fn host<S: Service>(
     ended
 }
 
+/// The first denial of something about a stream: where only admins make streams, one is missing or is
+/// not as it should be.
+async fn about_streams(mut denials: client::Denials) -> Fault {
+    loop {
+        let fault = denials.next().await;
+        if fault.details["subject"].as_str().is_some_and(|subject| subject.contains(".STREAM.")) {
+            return fault
+                .with_hint("an admin makes and changes streams; `cortex up` does it first");
+        }
+    }
+}
+
 /// Makes streams and buckets as they should be. When services start at the same time, each sets
 /// disk aside for what both make, and the broker may find too little of it until one is done.
-async fn make_streams(nats: &async_nats::Client, replicas: Replicas) -> Result<(), ApplyError> {
-    let wanted = streams::all(replicas);
+async fn make_streams(nats: &async_nats::Client, wanted: &[Wanted]) -> Result<(), ApplyError> {
     let until = Instant::now() + ROOM_WITHIN;
     loop {
-        match apply(nats, &wanted, Destructive::Withheld).await {
+        match apply(nats, wanted, Destructive::Withheld).await {
             Ok(applied) => {
                 if !applied.created.is_empty() {
                     tracing::info!(created = ?applied.created, "made streams and buckets");

@@ -6,7 +6,7 @@ use client::{Client, IncomingRequest, Responder, ServiceInfo};
 use futures::StreamExt as _;
 use schemas::{
     ErrorCode, Fault, InstanceId,
-    feed::FeedEvent,
+    feed::{FeedEvent, HeadNotice},
     subject::{self, LogName},
 };
 use tokio::{
@@ -225,7 +225,7 @@ impl<S: Service> Desk<S> {
 async fn answer_who_writes(client: Client, mut questions: async_nats::Subscriber, beat: Beat) {
     let answer = bytes::Bytes::from(encode(&beat));
     while let Some(question) = questions.next().await {
-        if let Some(reply) = question.reply {
+        if let Some(reply) = question.reply.filter(|reply| subject::is_inbox(reply)) {
             // Whoever asks will ask again.
             drop(client.nats().publish(reply, answer.clone()).await);
         }
@@ -235,10 +235,7 @@ async fn answer_who_writes(client: Client, mut questions: async_nats::Subscriber
 async fn send_beats(client: Client, name: LogName, mut due: mpsc::Receiver<Beat>) {
     let subject = subject::writer_beat(name.service, name.partition);
     while let Some(beat) = due.recv().await {
-        if client.connected() {
-            // The next beat comes soon.
-            drop(client.nats().publish(subject.clone(), encode(&beat).into()).await);
-        }
+        send_if_connected(&client, subject.clone(), &beat).await;
     }
 }
 
@@ -246,8 +243,12 @@ async fn send_feed<S: Service>(client: Client, name: LogName, mut due: mpsc::Rec
     while let Some(Committed { stored, frame }) = due.recv().await {
         match feed_events::<S>(&frame, stored.sequence, name) {
             Ok(events) => {
-                for event in events {
-                    send_feed_event(&client, name, &event).await;
+                for event in &events {
+                    send_feed_event(&client, name, event).await;
+                }
+                if let Some(last) = events.last() {
+                    let head = HeadNotice { cursor: last.cursor };
+                    send_if_connected(&client, subject::head(name.service), &head).await;
                 }
             }
             Err(error) => tracing::error!(%error, "our own frame cannot be read"),
@@ -256,13 +257,17 @@ async fn send_feed<S: Service>(client: Client, name: LogName, mut due: mpsc::Rec
 }
 
 async fn send_feed_event(client: &Client, name: LogName, event: &FeedEvent) {
+    let subject = subject::feed(name.service, &event.kind, &event.id);
+    send_if_connected(client, subject, event).await;
+}
+
+/// For what may be lost: whoever must not miss anything reads `events`.
+async fn send_if_connected(client: &Client, subject: String, message: &impl serde::Serialize) {
     if client.connected() {
-        let subject = subject::feed(name.service, &event.kind, &event.id);
-        // The feed may lose: whoever must not miss anything reads `events`.
-        drop(client.nats().publish(subject, encode(event).into()).await);
+        drop(client.nats().publish(subject, encode(message).into()).await);
     }
 }
 
 fn encode(value: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("beats and events are plain structs with text keys")
+    serde_json::to_vec(value).expect("what is sent are plain structs with text keys")
 }

@@ -127,6 +127,7 @@ impl<S: Service> Progress<S> {
             && self.snapshots.last() != Some(blob)
         {
             self.snapshots.push(*blob);
+            self.since_snapshot = SinceSnapshot::default();
         }
     }
 }
