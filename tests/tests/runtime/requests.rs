@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{
     hosted::{Asker, Hosted, broker},
-    ledger::Sum,
+    ledger::{Add, Sum},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,6 +43,21 @@ async fn bad_requests_are_answered_with_their_code() -> Result<()> {
         assert_eq!(answer.map_err(|fault| fault.code), Err(code), "{verb} {body}");
     }
     assert!(asker.amounts().await?.is_empty());
+    hosted.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_of_a_request_is_in_its_record() -> Result<()> {
+    let (server, state) = (broker().await?, TempDir::new()?);
+    let hosted = Hosted::start(&server.url(), &state).await?;
+    let asker = Asker::connect(&server.url()).await?;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let call = asker.client.call(ServiceName::Registry, "add").trace(Some(trace.to_owned()));
+    let add = Add { account: "a".to_owned(), amount: 1, note: String::new() };
+    call.send::<_, Sum>(&add).await?;
+    let frames = asker.frames().await?;
+    let traces = frames.iter().flat_map(|frame| &frame.decisions).map(|it| it.trace.as_deref());
+    assert_eq!(traces.collect::<Vec<_>>(), [None, Some(trace)], "the term has none");
     hosted.stop().await
 }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::{
     hosted::{Asker, Child, DEADLINE, Hosted, broker, config, id, wait_until_served},
-    ledger::Sum,
+    ledger::{Add, Sum},
 };
 
 /// A standby waits 3-6 s, and this is a busy machine.
@@ -47,7 +47,7 @@ async fn a_standby_takes_over_from_a_killed_writer_and_answers_repeats_alike() -
     let command = client::new_command_id();
     let add = || {
         let call = asker.client.call(ServiceName::Registry, "add").command_id(command.clone());
-        let add = crate::ledger::Add { account: "a".to_owned(), amount: 5, note: String::new() };
+        let add = Add { account: "a".to_owned(), amount: 5, note: String::new() };
         async move { call.deadline(DEADLINE).send::<_, Sum>(&add).await }
     };
     let first = add().await?;
@@ -74,13 +74,28 @@ async fn a_writer_that_was_paused_says_nothing_stale_when_it_wakes() -> Result<(
     let asker = Asker::connect(&server.url()).await?;
     asker.add("a", 1).await?;
     paused.guard.signal(Signal::Stop)?;
-    assert_eq!(asker.add("a", 2).await?.total, 3, "the standby takes over");
+    let taken_over = || async {
+        asker.frames().await.is_ok_and(|frames| frames.last().is_some_and(|last| 1 < last.term))
+    };
+    eventually(TAKEN_OVER_WITHIN, taken_over).await?;
+    // A command that waits in the buffers of the paused one would tell it that it was replaced, if
+    // it could still be decided then.
+    let short = Duration::from_secs(2);
+    let call = asker.client.call(ServiceName::Registry, "add").deadline(short);
+    let add = Add { account: "a".to_owned(), amount: 2, note: String::new() };
+    let asked = Instant::now();
+    assert_eq!(call.send::<_, Sum>(&add).await?.total, 3);
+    eventually(DEADLINE, || async { short < asked.elapsed() }).await?;
 
     let questions = Questions::open(&asker).await?;
     for _ in 0..20 {
         questions.ask(3).await?;
     }
     paused.guard.signal(Signal::Continue)?;
+    for _ in 0..50 {
+        questions.ask(3).await?;
+        asker.total().await?;
+    }
     for amount in 3..=20 {
         let sum = asker.add("a", amount).await?;
         questions.ask(sum.total).await?;
@@ -91,7 +106,7 @@ async fn a_writer_that_was_paused_says_nothing_stale_when_it_wakes() -> Result<(
     let again = again.with_context(|| paused.printed())??;
     assert_eq!(again, Sum { total: 310, additions: 21 });
     // The last ones may have been asked of a standby that was just ended.
-    questions.check(30).await
+    questions.check(80).await
 }
 
 /// Questions for the total that anybody may answer, also twice, each with what was known before.
@@ -124,6 +139,9 @@ impl Questions {
         loop {
             let answer = timeout(DEADLINE, self.answers.next()).await?.context("it ended")?;
             let known: u64 = answer.subject.rsplit('.').next().unwrap_or_default().parse()?;
+            if answer.status.is_some() {
+                continue;
+            }
             if answer.headers.is_some() {
                 let text = String::from_utf8_lossy(&answer.payload);
                 assert!(text.contains("NOT_THE_WRITER"), "{text}");
@@ -139,32 +157,6 @@ impl Questions {
         assert!(good <= found, "{found} answers");
         Ok(())
     }
-}
-
-/// A standby that was cut off has heard nothing, and must not take that for the writer's silence.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_was_cut_off_does_not_depose_a_writer_that_lives() -> Result<()> {
-    let (server, first, second) = (broker().await?, TempDir::new()?, TempDir::new()?);
-    let writer = Hosted::start(&server.url(), &first).await?;
-    let asker = Asker::connect(&server.url()).await?;
-    let proxy = cortex_tests::FaultProxy::start(server.address()).await?;
-    let mut standby = Hosted::begin(config(&proxy.url(), second.path(), Replicas::One));
-    standby.takes_part().await?;
-    asker.add("a", 1).await?;
-    for _ in 0..3 {
-        proxy.set(cortex_tests::Fault::Refuse);
-        proxy.reset_all();
-        let cut = Instant::now();
-        eventually(DEADLINE, || async { Duration::from_secs(4) < cut.elapsed() }).await?;
-        proxy.set(cortex_tests::Fault::Pass);
-        let connections = proxy.connections();
-        eventually(DEADLINE, || async { connections < proxy.connections() }).await?;
-    }
-    asker.add("a", 2).await?;
-    let terms = asker.frames().await?.into_iter().map(|frame| frame.term);
-    assert!(terms.into_iter().all(|term| term == 1), "the writer was deposed");
-    standby.stop().await?;
-    writer.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
