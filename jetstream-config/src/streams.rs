@@ -3,7 +3,7 @@
 //! **Invariant:** what a stream holds is decided by its file in `streams/`; code fills in only its
 //! name, its subject, its replicas and what only a single server can do.
 
-use schemas::subject::{LogName, ServiceName};
+use schemas::subject::{LogName, ServiceName, streams_of};
 use serde_json::{Map, Value, json};
 
 use crate::buckets;
@@ -121,6 +121,14 @@ pub fn all(replicas: Replicas) -> Vec<Wanted> {
     let logs = ServiceName::ALL.map(|service| event_log(LogName::first(service), replicas));
     let rest = [output(replicas), blobs(replicas)];
     logs.into_iter().chain(rest).chain(buckets::all(replicas)).collect()
+}
+
+/// What one service needs, made as it should be.
+#[must_use]
+pub fn of(service: ServiceName, replicas: Replicas) -> Vec<Wanted> {
+    let names = streams_of(service);
+    let needed = |wanted: &Wanted| names.iter().any(|name| name == wanted.name());
+    all(replicas).into_iter().filter(needed).collect()
 }
 
 /// The disk that JetStream sets aside for `wanted` on each server that holds them, in bytes.

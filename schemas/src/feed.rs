@@ -34,6 +34,14 @@ pub struct FeedEvent {
     pub event: Box<RawValue>,
 }
 
+/// How far a log is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeadNotice {
+    /// Right after its newest event.
+    pub cursor: Cursor,
+}
+
 /// Asks a service for the events after a cursor.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

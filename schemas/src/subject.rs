@@ -75,6 +75,27 @@ impl LogName {
     }
 }
 
+/// What the inboxes of a principal begin with; the broker lets nobody else hear them.
+#[must_use]
+pub fn inbox_prefix(principal: &PrincipalId) -> String {
+    format!("{INBOX_PREFIX}.{principal}")
+}
+
+/// Whether answers may go to a subject: an inbox, whoever's. The broker does not check where an answer
+/// is sent to, so anybody could aim one at a subject that only its sender may use.
+#[must_use]
+pub fn is_inbox(subject: &str) -> bool {
+    let rest = subject.strip_prefix(INBOX_PREFIX).and_then(|rest| rest.strip_prefix('.'));
+    rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// Whether a subject is an inbox of a principal.
+#[must_use]
+pub fn is_inbox_of(principal: &PrincipalId, subject: &str) -> bool {
+    let rest = subject.strip_prefix(&inbox_prefix(principal));
+    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
+}
+
 /// Where a principal asks `service` to do `verb`.
 #[must_use]
 pub fn command(principal: &PrincipalId, service: ServiceName, verb: &str) -> String {
@@ -116,6 +137,13 @@ pub fn feed(service: ServiceName, kind: &str, id: &str) -> String {
 #[must_use]
 pub fn feed_of(service: ServiceName) -> String {
     format!("cortex.ev.{service}.>")
+}
+
+/// Where a service says how far its log is committed, and nothing of what is in it: whoever may not
+/// hear all events learns from it when to ask for those that they may see.
+#[must_use]
+pub fn head(service: ServiceName) -> String {
+    format!("cortex.head.{service}")
 }
 
 /// Where the control plane speaks to a node.

@@ -23,6 +23,17 @@ fn every_data_file_says_only_what_jetstream_knows() {
 }
 
 #[test]
+fn what_services_need_is_together_all_that_there_is() {
+    let names = |wanted: &[Wanted]| -> std::collections::BTreeSet<String> {
+        wanted.iter().map(|wanted| wanted.name().to_owned()).collect()
+    };
+    let each = ServiceName::ALL.map(|service| names(&of(service, Replicas::One)));
+    let [registry, scheduler] = &each;
+    assert_eq!(registry | scheduler, names(&all(Replicas::One)));
+    assert_eq!(registry & scheduler, ["CORTEX_BLOBS".to_owned()].into());
+}
+
+#[test]
 fn a_record_keeps_everything_and_says_so_when_it_cannot() {
     for service in ServiceName::ALL {
         let name = LogName { service, partition: 3, generation: 2 };

@@ -1,4 +1,4 @@
-//! Followers hear every event once and in order, whatever happens to the live feed.
+//! Followers hear every event once and in order, whatever happens to notices of the head.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use client::{EventStream, StartAt};
 use cortex_tests::NatsServer;
 use schemas::{
     Cursor, ErrorCode, Fault, Timestamp,
-    feed::{EventsAnswer, EventsRequest, FeedEvent},
+    feed::{EventsAnswer, EventsRequest, FeedEvent, HeadNotice},
     subject::{self, ServiceName},
 };
 use serde_json::{json, value::to_raw_value};
@@ -76,7 +76,7 @@ impl Log {
 }
 
 #[tokio::test]
-async fn pages_and_live_events_become_one_stream() -> Result<()> {
+async fn pages_become_one_stream_and_a_notice_brings_the_next() -> Result<()> {
     let server = NatsServer::start().await?;
     let log = Log::default();
     log.serve(&server).await?;
@@ -92,7 +92,7 @@ async fn pages_and_live_events_become_one_stream() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_live_feed_that_loses_repeats_and_reorders_does_no_harm() -> Result<()> {
+async fn notices_that_are_lost_repeated_and_reordered_do_no_harm() -> Result<()> {
     let server = NatsServer::start().await?;
     let log = Log::default();
     log.serve(&server).await?;
@@ -162,8 +162,8 @@ async fn what_will_not_change_by_waiting_ends_the_stream_with_its_reason() -> Re
 async fn announce(server: &NatsServer, events: Vec<FeedEvent>) -> Result<()> {
     let nats = server.connect().await?;
     for event in events {
-        let subject = subject::feed(ServiceName::Registry, &event.kind, &event.id);
-        nats.publish(subject, serde_json::to_vec(&event)?.into()).await?;
+        let head = serde_json::to_vec(&HeadNotice { cursor: event.cursor })?;
+        nats.publish(subject::head(ServiceName::Registry), head.into()).await?;
     }
     Ok(nats.flush().await?)
 }

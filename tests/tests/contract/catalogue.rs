@@ -96,6 +96,7 @@ fn said_by_all() -> Vec<Message> {
         message::<schemas::Fault>("fault"),
         message::<schemas::Manifest>("manifest"),
         message::<feed::FeedEvent>("feed-event"),
+        message::<feed::HeadNotice>("head-notice"),
         message::<feed::EventsRequest>("events-request"),
         message::<feed::EventsAnswer>("events-answer"),
         message::<frame::Frame>("frame"),

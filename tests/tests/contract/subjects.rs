@@ -102,6 +102,8 @@ fn every_subject_has_its_own_shape() {
         (subject::writer_beat(ServiceName::Scheduler, 3), "cortex.beat.scheduler.3"),
         (subject::feed(ServiceName::Scheduler, "task", "0a1b"), "cortex.ev.scheduler.task.0a1b"),
         (subject::feed_of(ServiceName::Registry), "cortex.ev.registry.>"),
+        (subject::head(ServiceName::Registry), "cortex.head.registry"),
+        (subject::inbox_prefix(&node), "_INBOX.web-1"),
         (subject::node(&node, NodeChannel::Task), "cortex.node.web-1.task"),
         (subject::node(&node, NodeChannel::Cancel), "cortex.node.web-1.cancel"),
         (subject::node(&node, NodeChannel::Ping), "cortex.node.web-1.ping"),
@@ -115,6 +117,25 @@ fn every_subject_has_its_own_shape() {
     }
     let blob = subject::blob(&Sha256Hash([0xab; 32]));
     assert_eq!(blob, format!("cortex.blob.{}", "ab".repeat(32)));
+}
+
+#[test]
+fn an_inbox_is_its_principals_alone() {
+    let node = id("web-1");
+    for (subject, any, its) in [
+        ("_INBOX.web-1.x", true, true),
+        ("_INBOX.web-1.x.y", true, true),
+        ("_INBOX.web-1.", true, false),
+        ("_INBOX.web-1", true, false),
+        ("_INBOX.web-12.x", true, false),
+        ("_INBOX.x", true, false),
+        ("_INBOX.", false, false),
+        ("_INBOXES.web-1.x", false, false),
+        ("cortex.hb.web-1", false, false),
+    ] {
+        assert_eq!(subject::is_inbox(subject), any, "{subject}");
+        assert_eq!(subject::is_inbox_of(&node, subject), its, "{subject}");
+    }
 }
 
 #[test]

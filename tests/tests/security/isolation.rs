@@ -25,7 +25,7 @@ const EVERYTHING: [&str; 9] = [
 ];
 
 /// What no node, person or gateway says or hears.
-const INTERNAL: [&str; 12] = [
+const INTERNAL: [&str; 11] = [
     "cortex.evt.registry.0.1",
     "cortex.evt.scheduler.0.1",
     "cortex.ev.registry.agent.alpha",
@@ -33,7 +33,6 @@ const INTERNAL: [&str; 12] = [
     "cortex.beat.registry.0",
     "cortex.blob.00ff",
     "cortex.audit.0",
-    "cortex.head.registry",
     "$KV.cortex_agents.alpha",
     "$JS.ACK.CORTEX_OUTPUT.c.1.1.1.1.0",
     "$SYS.REQ.USER.INFO",
@@ -98,6 +97,7 @@ async fn a_node_cannot_listen_to_everything_or_reach_what_is_internal() -> Resul
     check_denied(&alpha, &subscribe(&fleet)).await?;
     check_denied(&alpha, &subscribe(&["$SRV.PING", "$SRV.>", "cortex.writer.registry.0"])).await?;
     check_denied(&alpha, &publish(&["$SRV.PING", "cortex.node.alpha.task"])).await?;
+    check_denied(&alpha, &subscribe(&["cortex.head.registry"])).await?;
     check_denied(&alpha, &publish(&["_INBOX.beta.7f.0", "_INBOX.alpha.7f.0"])).await?;
     check_denied(&alpha, &publish(&["cortex.hb.alpha.x", "cortex.hb", "cortex.out.t1"])).await?;
     check_allowed(&alpha, &said_by("alpha")).await
@@ -122,6 +122,8 @@ async fn a_person_cannot_say_or_hear_anything_of_anybody_else() -> Result<()> {
         check_allowed(client, &subscribe(&[&inbox])).await?;
     }
     check_allowed(&ann, &publish(&["$SRV.PING", "$SRV.INFO.registry", "$SRV.STATS.a.b"])).await?;
+    check_denied(&ann, &publish(&["cortex.head.registry"])).await?;
+    check_allowed(&ann, &subscribe(&["cortex.head.registry"])).await?;
     check_allowed(&ann, &publish(&["cortex.writer.registry.0"])).await
 }
 
@@ -141,6 +143,7 @@ async fn the_gateway_hears_events_and_nothing_else_that_is_not_its_own() -> Resu
 fn of_service(service: ServiceName) -> Vec<Trial> {
     let said = [
         format!("cortex.ev.{service}.task.t1"),
+        format!("cortex.head.{service}"),
         format!("cortex.beat.{service}.0"),
         format!("cortex.writer.{service}.0"),
         format!("cortex.cmd.{service}.scheduler.get-task"),
@@ -179,7 +182,8 @@ async fn a_service_is_limited_to_its_own() -> Result<()> {
     let work = publish(&["cortex.node.alpha.task", "cortex.node.alpha.cancel"]);
     check_denied(&registry, &work).await?;
     check_allowed(&scheduler, &work).await?;
-    let followed = subscribe(&["cortex.ev.registry.>", "cortex.out.*.*"]);
+    check_denied(&scheduler, &subscribe(&["cortex.ev.registry.>"])).await?;
+    let followed = subscribe(&["cortex.head.registry", "cortex.out.*.*"]);
     check_denied(&registry, &followed).await?;
     check_allowed(&scheduler, &followed).await
 }

@@ -1,7 +1,7 @@
-//! Follows a service's events: the live feed says when to look, the log's own pages are believed.
+//! Follows a service's events: notices of its head say when to look, the log's own pages are believed.
 //!
-//! A live event proves that there is something new, never that nothing lies before it: the tail of
-//! the frame before may have been dropped. So each event is taken from a page read after a cursor.
+//! A notice proves that there is something new, and may be lost; each event is taken from a page that
+//! is read after a cursor.
 //!
 //! **Invariant:** what is handed out ascends strictly within each partition.
 
@@ -16,11 +16,10 @@ use async_nats::Subscriber;
 use futures::{Stream, StreamExt};
 use schemas::{
     Cursor, Fault, FaultClass,
-    feed::{EventsAnswer, EventsRequest, FeedEvent},
+    feed::{EventsAnswer, EventsRequest, FeedEvent, HeadNotice},
     registry, scheduler,
     subject::{self, ServiceName},
 };
-use serde::Deserialize;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
@@ -28,9 +27,9 @@ use tokio::{
 
 use crate::{Client, LinkState, backoff};
 
-/// How often the log is read when the live feed says nothing.
+/// How often the log is read when no notice comes.
 const READ_INTERVAL: Duration = Duration::from_secs(5);
-/// Shortest time between two reads, so that a busy feed is read in pages and not one by one.
+/// Shortest time between two reads, so that a busy log is read in pages and not one by one.
 const READ_GAP: Duration = Duration::from_millis(5);
 /// How long one read may take before it is begun anew.
 const READ_DEADLINE: Duration = Duration::from_secs(30);
@@ -106,12 +105,6 @@ impl Positions {
     }
 }
 
-/// What a live event says about its place; the rest is read from the log.
-#[derive(Deserialize)]
-struct Place {
-    cursor: Cursor,
-}
-
 struct Follower {
     client: Client,
     service: ServiceName,
@@ -129,7 +122,7 @@ impl Follower {
 
     async fn follow(&mut self, start: StartAt) -> Result<(), Fault> {
         // Before the first read: what is committed in between is then announced.
-        let mut live = self.client.nats().subscribe(subject::feed_of(self.service)).await.ok();
+        let mut live = self.client.nats().subscribe(subject::head(self.service)).await.ok();
         match start {
             StartAt::Beginning => (),
             StartAt::After(cursor) => _ = self.positions.advance(cursor),
@@ -147,15 +140,15 @@ impl Follower {
         }
     }
 
-    /// Waits until a live event is newer than what was read, the connection came back, or a while.
+    /// Waits until the head is beyond what was read, the connection came back, or a while.
     async fn wait_for_news(&self, live: &mut Option<Subscriber>) {
         let until = Instant::now() + READ_INTERVAL;
         let mut changes = self.client.on_change();
         loop {
             tokio::select! {
                 message = next_live(live) => {
-                    let place = serde_json::from_slice::<Place>(&message.payload);
-                    if place.is_ok_and(|place| !self.positions.includes(place.cursor)) {
+                    let head = serde_json::from_slice::<HeadNotice>(&message.payload);
+                    if head.is_ok_and(|head| !self.positions.includes(head.cursor)) {
                         return;
                     }
                 }

@@ -8,11 +8,16 @@ use std::fmt;
 
 use schemas::{
     PrincipalId,
-    subject::{BLOB_STREAM, BROKER_STATUS, Bucket, HEARTBEATS, LogName, ServiceName, streams_of},
+    subject::{
+        BLOB_STREAM, BROKER_STATUS, Bucket, HEARTBEATS, LogName, ServiceName, feed_of, head,
+        streams_of,
+    },
 };
 
 /// What the broker replaces by the name in the user's JWT, which is the principal.
 const SELF: &str = "{{name()}}";
+/// How far the logs of all services are committed.
+const HEADS: &str = "cortex.head.*";
 /// Subscriptions of a node or a person: a few for itself, one for each thing it waits for.
 const SUBSCRIPTIONS_MAX: i32 = 1_024;
 const SUBSCRIPTIONS_UNLIMITED: i32 = -1;
@@ -139,19 +144,16 @@ fn node() -> Permissions {
 fn person() -> Permissions {
     Permissions {
         publish: asking(SELF),
-        subscribe: vec![inbox(SELF)],
+        subscribe: vec![inbox(SELF), HEADS.to_owned()],
         responses: None,
         subscriptions_max: SUBSCRIPTIONS_MAX,
     }
 }
 
 fn gateway() -> Permissions {
-    let subscribe = [inbox(SELF), "cortex.ev.>".to_owned()];
-    Permissions {
-        subscribe: subscribe.into(),
-        subscriptions_max: SUBSCRIPTIONS_UNLIMITED,
-        ..person()
-    }
+    let mut subscribe = person().subscribe;
+    subscribe.push("cortex.ev.>".to_owned());
+    Permissions { subscribe, subscriptions_max: SUBSCRIPTIONS_UNLIMITED, ..person() }
 }
 
 fn auditor() -> Permissions {
@@ -199,9 +201,7 @@ fn service(name: ServiceName) -> Permissions {
         ServiceName::Registry => (vec![], vec![]),
         ServiceName::Scheduler => (
             ["cortex.node.*.task", "cortex.node.*.cancel"].map(str::to_owned).into(),
-            ["cortex.ev.registry.>", "cortex.ev.scheduler.>", "cortex.out.*.*"]
-                .map(str::to_owned)
-                .into(),
+            [head(ServiceName::Registry), feed_of(name), "cortex.out.*.*".to_owned()].into(),
         ),
     };
     let among_writers = [format!("cortex.beat.{name}.*"), format!("cortex.writer.{name}.*")];
@@ -212,7 +212,8 @@ fn service(name: ServiceName) -> Permissions {
         // Answers: the names of inboxes are random, and only their owners hear them.
         "_INBOX.>".to_owned(),
         LogName::first(name).subject(),
-        format!("cortex.ev.{name}.>"),
+        feed_of(name),
+        head(name),
         BROKER_STATUS.to_owned(),
     ];
     let among = among_writers.clone().into_iter();
@@ -266,6 +267,6 @@ fn delivery() -> [String; 2] {
 
 /// What whoever watches all of the fleet hears, beside answers.
 fn watching() -> Vec<String> {
-    let feeds = ["cortex.ev.>", "cortex.hb.*", "cortex.out.>"].map(str::to_owned);
+    let feeds = ["cortex.ev.>", HEADS, HEARTBEATS, "cortex.out.>"].map(str::to_owned);
     [inbox(SELF)].into_iter().chain(feeds).collect()
 }
