@@ -40,8 +40,7 @@ fn an_unknown_setting_is_named_and_no_password_is_quoted() {
 #[test]
 fn one_way_to_log_in_is_enough() {
     let options = context().connect_options().unwrap();
-    let expected = Credentials::UserPassword { user: "bob".into(), password: "hunter2".into() };
-    assert_eq!(options.credentials, expected);
+    assert!(matches!(options.credentials, Credentials::UserPassword { .. }));
     for broken in [
         Context { password: None, ..context() },
         Context { user: None, ..context() },
