@@ -237,12 +237,12 @@ impl Asker {
     pub(crate) async fn amounts(&self) -> Result<Vec<u64>> {
         let frames = self.frames().await?;
         let decisions = frames.iter().flat_map(|frame| &frame.decisions);
-        let amount = |raw: &Box<serde_json::value::RawValue>| match serde_json::from_str(raw.get())
-        {
+        let events = decisions.flat_map(|decision| &decision.events);
+        let amount = |raw: &str| match serde_json::from_str(raw) {
             Ok(Event::Added { amount, .. }) => Some(amount),
             Ok(Event::Closed { .. }) | Err(_) => None,
         };
-        Ok(decisions.flat_map(|decision| &decision.events).filter_map(amount).collect())
+        Ok(events.filter_map(|raw| amount(raw.get())).collect())
     }
 }
 

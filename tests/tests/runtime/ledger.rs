@@ -1,6 +1,6 @@
 //! A small service: accounts with balances, so that lost and doubled additions show.
 
-use std::{collections::BTreeMap, future::pending};
+use std::collections::BTreeMap;
 
 use decider::{Decided, Decider, Moment, Recorded};
 use runtime::{
@@ -163,9 +163,7 @@ impl Service for Ledger {
         }
     }
 
-    async fn perform(&self, (): EffectOf<Self>, _: &EffectContext) {
-        pending().await
-    }
+    async fn perform(&self, (): EffectOf<Self>, _: &EffectContext) {}
 
     fn hear(&self, _: &str, _: &[u8], _: u64) -> Result<ObservationOf<Self>, Fault> {
         Ok(())

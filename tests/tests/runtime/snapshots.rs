@@ -19,11 +19,11 @@ const EVENTS: u64 = 2100;
 fn announced(frames: &[Frame]) -> Vec<Sha256Hash> {
     let decisions = frames.iter().flat_map(|frame| &frame.decisions);
     let events = decisions.flat_map(|decision| &decision.events);
-    let snapshot = |raw: &Box<serde_json::value::RawValue>| match serde_json::from_str(raw.get()) {
+    let snapshot = |raw: &str| match serde_json::from_str(raw) {
         Ok(LogEvent::SnapshotTaken { blob, .. }) => Some(blob),
         Ok(LogEvent::TermStarted { .. }) | Err(_) => None,
     };
-    events.filter_map(snapshot).collect()
+    events.filter_map(|raw| snapshot(raw.get())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
