@@ -1,6 +1,9 @@
 //! What no client library would send: bytes on the wire of the broker.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
+use cortex_tests::eventually_some;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -59,7 +62,13 @@ impl Wire {
 async fn writers(stage: &Stage) -> Result<Vec<String>> {
     let mut writers = Vec::new();
     for service in ["registry", "scheduler"] {
-        let answer = stage.nats.request(format!("cortex.writer.{service}.0"), "".into()).await?;
+        let subject = format!("cortex.writer.{service}.0");
+        // One that is just connecting does not hear.
+        let ask = || async {
+            let asked = stage.nats.request(subject.clone(), "".into());
+            timeout(Duration::from_millis(500), asked).await.ok()?.ok()
+        };
+        let answer = eventually_some(DEADLINE, ask).await?;
         let beat: Value = serde_json::from_slice(&answer.payload)?;
         writers.push(format!("{} {}", beat["instance"], beat["term"]));
     }

@@ -87,16 +87,22 @@ impl Ask {
     }
 }
 
+async fn installation() -> Result<Arc<Installation>> {
+    let mut slot = INSTALLATION.lock().await;
+    let cortex = match slot.upgrade() {
+        Some(cortex) => cortex,
+        None => Arc::new(Installation::start().await?),
+    };
+    *slot = Arc::downgrade(&cortex);
+    Ok(cortex)
+}
+
 impl Stage {
     /// Waits for this test's turn.
     pub(crate) async fn enter() -> Result<Self> {
+        // Held while waiting for the turn, so that whoever is next keeps it running.
+        let cortex = installation().await?;
         let turn = TURN.lock().await;
-        let mut slot = INSTALLATION.lock().await;
-        let cortex = match slot.upgrade() {
-            Some(cortex) => cortex,
-            None => Arc::new(Installation::start().await?),
-        };
-        *slot = Arc::downgrade(&cortex);
         let login = cortex.login()?;
         let options = async_nats::ConnectOptions::new();
         let options = options.user_and_password(login.user.clone(), login.password.clone());
