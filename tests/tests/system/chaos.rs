@@ -4,6 +4,8 @@
 //! as processes keep to them. `CORTEX_CHAOS=long` makes it five times as many tasks and kills, and
 //! adds pauses that are longer than a lease.
 
+#![expect(clippy::print_stdout, reason = "a run says its seed and what it has proved")]
+
 mod history;
 mod killer;
 mod load;
@@ -15,7 +17,7 @@ mod witness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use cortex_tests::Installation;
 use futures::future::try_join_all;
 use tokio::sync::watch;
@@ -35,24 +37,24 @@ const SUBMITTERS: usize = 6;
 const UNDISTURBED: usize = 25;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_9_at_random_loses_no_task_and_doubles_none() {
+async fn kill_9_at_random_loses_no_task_and_doubles_none() -> Result<()> {
     check(&Plan::kills(), async |installation, plan, progress| {
         let toll = killer::kill(installation, plan, progress).await?;
         println!("{toll}");
         ensure!(toll.rarest() >= 2, "some process was hardly killed");
         Ok(Expected::Interruptions)
     })
-    .await;
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pauses_at_random_lose_no_task_and_double_none() {
+async fn pauses_at_random_lose_no_task_and_double_none() -> Result<()> {
     check(&Plan::pauses(), async |installation, plan, progress| {
         let toll = killer::kill(installation, plan, progress).await?;
         println!("{toll}");
         Ok(Expected::Nothing)
     })
-    .await;
+    .await
 }
 
 /// What a disturbance must have brought about, or it proves nothing.
@@ -68,12 +70,11 @@ pub(crate) enum Expected {
 async fn check(
     plan: &Plan,
     disturb: impl AsyncFnOnce(&Installation, &Plan, watch::Receiver<Progress>) -> Result<Expected>,
-) {
+) -> Result<()> {
     println!("CORTEX_CHAOS_SEED={}", plan.seed);
-    let installation = Installation::start().await.unwrap();
-    if let Err(error) = run(&installation, plan, disturb).await {
-        panic!("{error:?}\n{}", killer::last_words(&installation));
-    }
+    let installation = Installation::start().await?;
+    let done = run(&installation, plan, disturb).await;
+    done.map_err(|error| anyhow!("{error:?}\n{}", killer::last_words(&installation)))
 }
 
 async fn run(

@@ -36,10 +36,14 @@ pub(crate) struct Life {
     pub(crate) assigned: Vec<u64>,
     /// Epochs with the instances that were told to run it.
     pub(crate) started: BTreeSet<(u64, String)>,
-    /// Epochs in which it was lost.
+    /// Epochs of which the node that had them said that nothing ran, or will.
+    pub(crate) taken_back: BTreeSet<u64>,
+    /// Epochs in which it was lost, and not taken back since.
     pub(crate) lost: Vec<u64>,
     /// Epochs and how it ended.
     pub(crate) finished: Vec<(u64, TaskState)>,
+    /// Whether it counts as ended, which it may do only once.
+    pub(crate) was_counted: bool,
 }
 
 impl Life {
@@ -64,7 +68,6 @@ impl History {
     fn take(&mut self, cursor: Cursor, event: &SchedulerEvent) {
         self.cursors.push(cursor);
         let life = self.lives.entry(event.task().clone()).or_default();
-        let had_ended = life.has_ended();
         match event {
             SchedulerEvent::TaskSubmitted { .. } => life.submissions += 1,
             SchedulerEvent::TaskAssigned { epoch, .. } => life.assigned.push(*epoch),
@@ -72,15 +75,20 @@ impl History {
                 life.started.insert((*epoch, instance.to_string()));
             }
             SchedulerEvent::TaskLost { epoch, .. } => life.lost.push(*epoch),
+            SchedulerEvent::TaskRefused { epoch, .. } => {
+                life.lost.retain(|lost| lost != epoch);
+                life.taken_back.insert(*epoch);
+            }
             SchedulerEvent::TaskFinished { epoch, state, .. } => {
                 life.finished.push((*epoch, *state));
             }
             SchedulerEvent::TaskQueued { .. }
             | SchedulerEvent::AssignmentExpired { .. }
-            | SchedulerEvent::TaskRefused { .. }
             | SchedulerEvent::TaskCancelRequested { .. } => (),
         }
-        self.ended += usize::from(!had_ended && life.has_ended());
+        if life.has_ended() && !std::mem::replace(&mut life.was_counted, true) {
+            self.ended += 1;
+        }
     }
 
     /// Tasks that a kill fell on: lost, or given out more than once.

@@ -81,6 +81,8 @@ fn check_effect(life: &Life, lines: &[Line], sort: Sort) -> Result<()> {
     ensure!(sort == Sort::Idempotent || epochs.len() <= 1, "it ran twice");
     let told = |epoch: &u64| life.started.iter().any(|(started, _)| started == epoch);
     ensure!(epochs.iter().all(told), "it ran and nobody had been told to run it");
+    let ran = epochs.iter().any(|epoch| life.taken_back.contains(epoch));
+    ensure!(!ran, "it ran and its node said that it had not");
     let succeeded = life.finished.first().filter(|(_, state)| *state == TaskState::Succeeded);
     if let Some((epoch, _)) = succeeded
         && sort != Sort::Echo

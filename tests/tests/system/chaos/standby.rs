@@ -29,7 +29,7 @@ const TASKS_BETWEEN: usize = 8;
 const ROUNDS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standby_takes_over_from_a_writer_that_is_killed_or_frozen() {
+async fn a_standby_takes_over_from_a_writer_that_is_killed_or_frozen() -> Result<()> {
     check(&Plan::work(400), async |installation, _, progress| {
         let pairs = Pairs::start(installation).await?;
         pairs.wait_for(Side::Supervised).await?;
@@ -41,7 +41,7 @@ async fn a_standby_takes_over_from_a_writer_that_is_killed_or_frozen() {
         }
         Ok(Expected::Nothing)
     })
-    .await;
+    .await
 }
 
 /// One of the two that can write a service's log.

@@ -13,8 +13,8 @@ fn good() -> (Life, Vec<Line>) {
         submissions: 1,
         assigned: vec![1],
         started: [(1, "local-1".to_owned())].into(),
-        lost: Vec::new(),
         finished: vec![(1, Succeeded)],
+        ..Life::default()
     };
     (life, vec![Line { epoch: 1, pid: 7 }])
 }
@@ -46,6 +46,11 @@ fn a_good_life_is_no_complaint() {
     });
     check(Sort::Once, "", |life, _| life.lost = vec![1]);
     check(Sort::Idempotent, "", again);
+    check(Sort::Once, "", |life, lines| {
+        again(life, lines);
+        (life.lost, life.taken_back) = (Vec::new(), [1].into());
+        lines.remove(0);
+    });
 }
 
 #[test]
@@ -80,6 +85,9 @@ fn an_effect_that_does_not_fit_is_a_complaint() {
     check(Sort::Once, "it ran twice", |life, lines| {
         again(life, lines);
         (life.lost, life.finished) = (Vec::new(), vec![(2, Failed)]);
+    });
+    check(Sort::Once, "it ran and its node said that it had not", |life, _| {
+        life.taken_back.insert(1);
     });
     let silent = "it is said to have succeeded and never ran";
     check(Sort::Once, silent, |_, lines| lines.clear());
