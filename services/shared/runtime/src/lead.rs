@@ -30,8 +30,9 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_BEAT: u32 = 5;
 /// Most requests that one turn takes in.
 const TURN_MAX: usize = 256;
-/// How long a frame may be held back for requests that are about to come.
-const GATHER_MAX: Duration = Duration::from_micros(60);
+/// Shortest and longest time that a frame is held back for requests that are about to come.
+const GATHER: std::ops::RangeInclusive<Duration> =
+    Duration::from_micros(10)..=Duration::from_micros(500);
 /// Effects that may wait behind the line to their performer before requests have to wait.
 const BACKLOG_MAX: usize = 4096;
 /// How long a stopping writer waits for the log to take what was decided.
@@ -88,6 +89,8 @@ pub(crate) struct Lead<'a, S: Service, L: EventLog, T: Stage<S>> {
     standing: Standing,
     /// Effects for which there was no room yet.
     backlog: VecDeque<(EffectOf<S>, EffectContext)>,
+    /// How long the next frame is held back at most, as it paid off lately.
+    gather_for: Duration,
     stopping_since: Option<Instant>,
 }
 
@@ -122,8 +125,17 @@ impl<'a, S: Service, L: EventLog, T: Stage<S>> Lead<'a, S, L, T> {
         inlets: Inlets<S>,
         outlets: Outlets<S>,
     ) -> Self {
-        let (standing, backlog) = (Standing::default(), VecDeque::new());
-        Self { mind, log, stage, inlets, outlets, standing, backlog, stopping_since: None }
+        Self {
+            mind,
+            log,
+            stage,
+            inlets,
+            outlets,
+            standing: Standing::default(),
+            backlog: VecDeque::new(),
+            gather_for: *GATHER.start(),
+            stopping_since: None,
+        }
     }
 
     /// Commits the frame that opens the term, or says why there is no term.
@@ -347,18 +359,24 @@ impl<'a, S: Service, L: EventLog, T: Stage<S>> Lead<'a, S, L, T> {
 
     /// Holds the next frame back for a moment, while those who were just answered may ask again:
     /// a group that is committed together then stays together, instead of falling apart into two
-    /// that wait for one another's frames.
+    /// that wait for one another's frames. Where they do not come back, it soon stops waiting.
     async fn gather(&mut self, expected: usize, work: &mut Work<S>) {
         if expected < 2 {
             return;
         }
         let begin = std::time::Instant::now();
-        while work.asks.len() < expected && self.takes_requests() && begin.elapsed() < GATHER_MAX {
+        while work.asks.len() < expected
+            && self.takes_requests()
+            && begin.elapsed() < self.gather_for
+        {
             match self.inlets.asks.try_recv() {
                 Ok(ask) => work.asks.push(ask),
                 Err(_) => tokio::task::yield_now().await,
             }
         }
+        let paid_off = expected <= work.asks.len() * 2;
+        let next = if paid_off { self.gather_for * 2 } else { self.gather_for / 2 };
+        self.gather_for = next.clamp(*GATHER.start(), *GATHER.end());
         if !work.asks.is_empty() {
             self.take(&mut work.asks);
         }
