@@ -158,6 +158,7 @@ error_codes! {
     TaskNotPermitted "TASK_NOT_PERMITTED" NotAllowed "`cortex can-task FROM TO` tells what is missing";
     NoSuchNode "NO_SUCH_NODE" NotFound "`cortex agent ls` shows the nodes";
     TaskFinished "TASK_FINISHED" Conflict "nothing to do: the task has ended";
+    TaskLost "TASK_LOST" Broken "look on the node what was done; when it returns, its own record settles the task";
     TaskNotLost "TASK_NOT_LOST" Conflict "only a lost task can be settled by hand";
     NodeBusy "NODE_BUSY" Conflict "the task stays queued until a slot is free";
     StaleEpoch "STALE_EPOCH" Conflict "nothing to do: the task was given to somebody else";
