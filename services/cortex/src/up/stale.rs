@@ -109,6 +109,10 @@ mod tests {
         let mut child =
             Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().expect("sleep exists");
         let pid = as_pid(child.id()).unwrap();
+        // Between exec and its arguments a process has an empty command line.
+        while !is_ours(pid, "sleep 600") {
+            sleep(LOOK_INTERVAL).await;
+        }
         end(pid, "/no/such/home/nats.conf", Duration::ZERO).await.unwrap();
         assert_eq!(child.try_wait().unwrap(), None);
         end(pid, "sleep 600", Duration::ZERO).await.unwrap();
