@@ -121,8 +121,11 @@ fn add_latency(
     Ok(value)
 }
 
+/// Takes one stage out of all.
+type Stage = fn(&Stages) -> Duration;
+
 fn add_stages(report: &mut Report, name: &str, runs: &[Vec<Stages>]) -> Result<()> {
-    let stages: [(&str, fn(&Stages) -> Duration); 4] = [
+    let stages: [(&str, Stage); 4] = [
         ("sign", |stages| stages.signed),
         ("submit to answer (commit 1)", |stages| stages.submitted),
         ("answer to started (verify, record, commit 2)", |stages| stages.started),

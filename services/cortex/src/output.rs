@@ -132,7 +132,7 @@ pub fn print(data: &[u8]) -> Result<(), Fault> {
 ///
 /// # Errors
 ///
-/// As [`print`].
+/// As [`print()`].
 pub fn write_all(stream: &mut impl Write, data: &[u8]) -> Result<(), Fault> {
     match stream.write_all(data).and_then(|()| stream.flush()) {
         Ok(()) => Ok(()),
