@@ -1,42 +1,23 @@
-//! The configuration of the one nats-server that `cortex up` runs.
+//! The configuration of a nats-server in operator mode: it believes whom the operator vouches for.
 //!
 //! **Invariant:** it syncs every write, and tells whoever is in Cortex's account that it does.
-//! **Invariant:** no value can end its quotes: what could is refused, not escaped.
+//! **Invariant:** accounts are kept on disk: a server that kept them in memory would let revoked users
+//! in again after a restart.
+//! **Invariant:** no value can be more than a value: what could is refused, not escaped.
 
-mod operator;
+use std::path::PathBuf;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
-
-pub use operator::{Account, Operator, OperatorServer, render_operator};
-use schemas::subject::BROKER_STATUS;
-
-/// Account that Cortex works in.
-pub const CORTEX_ACCOUNT: &str = "CORTEX";
-/// Account that the server itself works in.
-pub const SYSTEM_ACCOUNT: &str = "SYS";
 /// Largest message, in bytes: four frames.
 const MAX_PAYLOAD_BYTES: u32 = 1024 * 1024;
 /// Consumers a stream may have unless it says otherwise. Cortex makes none; this is for `nats` users.
 const CONSUMERS_MAX: u32 = 10_000;
 /// Memory for streams that are kept in memory, in bytes; Cortex has none.
 const MAX_MEMORY_STORE_BYTES: u32 = 64 * 1024 * 1024;
-/// Where the server tells how it stores, before the import gives it another name.
-const STATUS_SERVICE: &str = "$SYS.REQ.SERVER.PING.JSZ";
-
-/// A name that may log in.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The name.
-    pub user: String,
-    /// Its password, or the bcrypt hash of it.
-    pub password: String,
-}
+/// How often servers of a cluster compare the accounts that they keep.
+const COMPARE_INTERVAL: &str = "2m";
 
 /// What differs between servers.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// The server's name.
     pub name: String,
@@ -48,15 +29,35 @@ pub struct ServerConfig {
     pub store_dir: PathBuf,
     /// Disk that streams may use, in bytes, see [`crate::streams::storage_bytes`].
     pub max_file_store_bytes: u64,
-    /// Who may log in to [`CORTEX_ACCOUNT`].
-    pub cortex_users: Vec<Login>,
-    /// Who may log in to [`SYSTEM_ACCOUNT`].
-    pub system_users: Vec<Login>,
+    /// Whom it believes.
+    pub operator: Operator,
+}
+
+/// Whom a server believes, and the accounts that it is given at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// The operator's JWT.
+    pub jwt: String,
+    /// Public key of the account that the servers themselves work in.
+    pub system_account: String,
+    /// Where the server keeps accounts that were pushed to it.
+    pub accounts_dir: PathBuf,
+    /// Accounts that it knows at once; of two JWTs for one account the later one counts.
+    pub accounts: Vec<Account>,
+}
+
+/// An account and what the operator says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its public key.
+    pub key: String,
+    /// Its JWT.
+    pub jwt: String,
 }
 
 /// A value cannot stand in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} holds a quote, a backslash or a control character, or is empty")]
+#[error("{setting} is empty, or holds what could be more than a value")]
 pub struct InvalidServerConfig {
     setting: &'static str,
 }
@@ -67,57 +68,13 @@ pub struct InvalidServerConfig {
 ///
 /// Names the value that cannot be written.
 pub fn render(config: &ServerConfig) -> Result<String, InvalidServerConfig> {
-    let head = Head {
-        name: &config.name,
-        host: &config.host,
-        port: config.port,
-        store_dir: &config.store_dir,
-        max_file_store_bytes: config.max_file_store_bytes,
-    };
-    let head = head.render()?;
-    let cortex_users = users(&config.cortex_users)?;
-    let system_users = users(&config.system_users)?;
+    let name = quoted("name", &config.name)?;
+    let host = quoted("host", &config.host)?;
+    let store_dir = quoted("store_dir", &config.store_dir.to_string_lossy())?;
+    let operator = config.operator.render()?;
+    let ServerConfig { port, max_file_store_bytes, .. } = config;
     Ok(format!(
-        r#"{head}
-accounts {{
-  {CORTEX_ACCOUNT} {{
-    jetstream: enabled
-    users: [
-{cortex_users}    ]
-    # By this Cortex sees version and sync_interval of every server.
-    imports: [
-      {{ service: {{ account: {SYSTEM_ACCOUNT}, subject: "{STATUS_SERVICE}" }}, to: "{BROKER_STATUS}" }}
-    ]
-  }}
-  {SYSTEM_ACCOUNT} {{
-    users: [
-{system_users}    ]
-    exports: [
-      {{ service: "{STATUS_SERVICE}", response_type: stream, accounts: [{CORTEX_ACCOUNT}] }}
-    ]
-  }}
-}}
-system_account: {SYSTEM_ACCOUNT}
-"#
-    ))
-}
-
-/// What every server has, however its users log in.
-struct Head<'a> {
-    name: &'a str,
-    host: &'a str,
-    port: i32,
-    store_dir: &'a Path,
-    max_file_store_bytes: u64,
-}
-
-impl Head<'_> {
-    fn render(&self) -> Result<String, InvalidServerConfig> {
-        let (name, host) = (quoted("name", self.name)?, quoted("host", self.host)?);
-        let store_dir = quoted("store_dir", &self.store_dir.to_string_lossy())?;
-        let Head { port, max_file_store_bytes, .. } = self;
-        Ok(format!(
-            r#"# Written by Cortex at every start; changes are lost.
+        r#"# Written by Cortex at every start; changes are lost.
 server_name: {name}
 host: {host}
 port: {port}
@@ -133,18 +90,40 @@ jetstream {{
     default_max_consumers: {CONSUMERS_MAX}
   }}
 }}
-"#
-        ))
-    }
+
+{operator}"#
+    ))
 }
 
-fn users(logins: &[Login]) -> Result<String, InvalidServerConfig> {
-    let mut lines = String::new();
-    for Login { user, password } in logins {
-        let (user, password) = (quoted("user", user)?, quoted("password", password)?);
-        lines.push_str(&format!("      {{ user: {user}, password: {password} }}\n"));
+impl Operator {
+    /// The part of nats-server's configuration file that says whom it believes.
+    ///
+    /// # Errors
+    ///
+    /// Names the value that cannot be written.
+    pub fn render(&self) -> Result<String, InvalidServerConfig> {
+        let operator = token("operator", &self.jwt)?;
+        let system = token("system_account", &self.system_account)?;
+        let dir = quoted("accounts_dir", &self.accounts_dir.to_string_lossy())?;
+        let mut accounts = String::new();
+        for Account { key, jwt } in &self.accounts {
+            let (key, jwt) = (token("account", key)?, token("account_jwt", jwt)?);
+            accounts.push_str(&format!("  {key}: {jwt}\n"));
+        }
+        Ok(format!(
+            r"operator: {operator}
+system_account: {system}
+resolver: {{
+  type: full
+  dir: {dir}
+  allow_delete: false
+  interval: {COMPARE_INTERVAL:?}
+}}
+resolver_preload: {{
+{accounts}}}
+"
+        ))
     }
-    Ok(lines)
 }
 
 fn quoted(setting: &'static str, value: &str) -> Result<String, InvalidServerConfig> {
@@ -155,10 +134,11 @@ fn quoted(setting: &'static str, value: &str) -> Result<String, InvalidServerCon
     Ok(format!("\"{value}\""))
 }
 
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
-    }
+/// Keys and JWTs stand without quotes.
+fn token<'a>(setting: &'static str, value: &'a str) -> Result<&'a str, InvalidServerConfig> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let sound = !value.is_empty() && value.bytes().all(is_letter);
+    if sound { Ok(value) } else { Err(InvalidServerConfig { setting }) }
 }
 
 #[cfg(test)]
@@ -166,15 +146,18 @@ mod tests {
     use super::*;
 
     fn config() -> ServerConfig {
-        let login = |user: &str| Login { user: user.into(), password: "s3cret".into() };
         ServerConfig {
             name: "cortex-1".into(),
             host: "127.0.0.1".into(),
             port: 4222,
             store_dir: "/var/lib/cortex/nats".into(),
             max_file_store_bytes: 1 << 34,
-            cortex_users: vec![login("registry"), login("scheduler")],
-            system_users: vec![login("admin")],
+            operator: Operator {
+                jwt: "ey.op-_.sig".into(),
+                system_account: "ASYS".into(),
+                accounts_dir: "/var/lib/cortex/accounts".into(),
+                accounts: vec![Account { key: "ASYS".into(), jwt: "ey.sys.sig".into() }],
+            },
         }
     }
 
@@ -185,31 +168,31 @@ mod tests {
     }
 
     #[test]
-    fn it_syncs_always_and_lets_cortex_see_so() {
+    fn it_syncs_always_and_keeps_accounts_on_disk() {
         let text = render(&config()).unwrap();
         for part in [
             "sync_interval: always",
             "port: 4222",
             "max_file_store: 17179869184",
-            "{ user: \"scheduler\", password: \"s3cret\" }",
-            "to: \"cortex.broker.jetstream\"",
-            "response_type: stream",
+            "operator: ey.op-_.sig",
+            "system_account: ASYS",
+            "type: full",
+            "dir: \"/var/lib/cortex/accounts\"",
+            "  ASYS: ey.sys.sig",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
 
     #[test]
-    fn a_value_that_could_end_its_quotes_is_refused() {
+    fn a_value_that_could_be_more_than_a_value_is_refused() {
         check("name", |config| config.name = "a\"b".into());
         check("host", |config| config.host = String::new());
         check("store_dir", |config| config.store_dir = "/a\nport: 1".into());
-        check("user", |config| config.cortex_users[0].user = "a\\".into());
-        check("password", |config| config.system_users[0].password = "\u{7}".into());
-    }
-
-    #[test]
-    fn passwords_are_not_shown_when_debugging() {
-        assert!(!format!("{:?}", config().system_users).contains("s3cret"));
+        check("operator", |config| config.operator.jwt = "a b".into());
+        check("system_account", |config| config.operator.system_account = String::new());
+        check("accounts_dir", |config| config.operator.accounts_dir = "/a\"b".into());
+        check("account", |config| config.operator.accounts[0].key = "A }".into());
+        check("account_jwt", |config| config.operator.accounts[0].jwt = "a\nport: 1".into());
     }
 }

@@ -8,7 +8,7 @@ use schemas::PrincipalId;
 use crate::{
     commands::{
         agent::AgentCommand, can::CanTaskArgs, can::WhoCanArgs, ctx::CtxCommand,
-        events::EventsArgs, rebuild::RebuildArgs, run::RunArgs, serve::ServeArgs,
+        events::EventsArgs, init::InitArgs, rebuild::RebuildArgs, run::RunArgs, serve::ServeArgs,
         task::TaskCommand,
     },
     output::Format,
@@ -58,6 +58,8 @@ pub struct Globals {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make keys and credentials, and start nothing.
+    Init(InitArgs),
     /// Start broker, services and a local node on this machine.
     Up(UpArgs),
     /// Stop what `up` started.

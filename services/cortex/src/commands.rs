@@ -6,7 +6,7 @@ pub mod ctx;
 mod doctor;
 pub mod events;
 mod explain;
-mod output_log;
+pub mod init;
 mod parse;
 mod pieces;
 pub mod rebuild;
@@ -43,6 +43,7 @@ pub type Outcome = Result<ExitCode, Fault>;
 pub async fn carry_out(cli: Cli) -> Outcome {
     let Cli { globals, command } = cli;
     match command {
+        Command::Init(args) => init::init(args),
         Command::Up(args) => up::up(&globals, args).await,
         Command::Down => up::down().await,
         Command::Status => show_status(&globals).await,

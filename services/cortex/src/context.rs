@@ -1,6 +1,8 @@
 //! Contexts: how to reach which Cortex as whom, kept by name as natscli keeps them.
+//!
+//! **Invariant:** a context holds no secret, only the names of files that do.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use client::{ConnectOptions, Credentials};
 use schemas::{ErrorCode, Fault, PrincipalId};
@@ -14,29 +16,22 @@ use crate::{
 
 /// What a context's file for the `nats` command ends in.
 const NATSCLI_EXTENSION: &str = "nats.json";
-/// The context that `cortex up` makes.
+/// The context that `cortex up` makes for the person.
 pub const LOCAL: &str = "local";
+/// The context that `cortex up` makes for looking after the broker.
+pub const ADMIN: &str = "admin";
 
 /// How to reach one Cortex as one principal.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
     /// Address of the broker.
     pub url: String,
     /// As whom.
     pub principal: PrincipalId,
-    /// User of the broker's configuration.
+    /// File with what the principal logs in with, as the NATS tools write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// Password of that user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
-    /// Token of the broker's configuration, instead of a user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
-    /// File with the seed of an nkey, instead of a user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nkey_seed_file: Option<PathBuf>,
+    pub creds: Option<PathBuf>,
     /// File with the authority that the broker's certificate comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
@@ -52,51 +47,16 @@ impl Context {
     /// Reaches `url` as `principal`, with nothing to prove it by.
     #[must_use]
     pub fn new(url: impl Into<String>, principal: PrincipalId) -> Self {
-        Self {
-            url: url.into(),
-            principal,
-            user: None,
-            password: None,
-            token: None,
-            nkey_seed_file: None,
-            ca: None,
-            cluster: None,
-            key: None,
-        }
+        Self { url: url.into(), principal, creds: None, ca: None, cluster: None, key: None }
     }
 
     /// What the connection needs.
-    ///
-    /// # Errors
-    ///
-    /// `CONFIG_INVALID` when the context names more than one way to log in.
-    pub fn connect_options(&self) -> Result<ConnectOptions, Fault> {
-        let invalid = |message: &str| Err(Fault::new(ErrorCode::ConfigInvalid, message));
-        let credentials = match (&self.user, &self.password, &self.token, &self.nkey_seed_file) {
-            (None, None, None, None) => Credentials::None,
-            (Some(user), Some(password), None, None) => {
-                Credentials::UserPassword { user: user.clone(), password: password.clone() }
-            }
-            (None, None, Some(token), None) => Credentials::Token(token.clone()),
-            (None, None, None, Some(path)) => Credentials::NkeySeedFile(path.clone()),
-            (Some(_), None, None, None) => {
-                return invalid("the context has a user and no password");
-            }
-            _ => return invalid("the context names more than one way to log in"),
-        };
+    #[must_use]
+    pub fn connect_options(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new(self.url.clone(), self.principal.clone());
-        options.credentials = credentials;
+        options.credentials = self.creds.clone().map_or(Credentials::None, Credentials::CredsFile);
         options.ca = self.ca.clone();
-        Ok(options)
-    }
-}
-
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context")
-            .field("url", &self.url)
-            .field("principal", &self.principal)
-            .finish_non_exhaustive()
+        options
     }
 }
 
@@ -162,7 +122,7 @@ impl<'a> Contexts<'a> {
                 .with_hint("`cortex ctx ls` shows them; `cortex up` makes one named local")
         })?;
         toml::from_str(&text).map_err(|error| {
-            // The message of the error alone: its long form quotes the line, maybe a password.
+            // The message of the error alone: its long form quotes the line, maybe somebody's secret.
             let message = format!("{} does not parse: {}", path.display(), error.message());
             Fault::new(ErrorCode::ConfigInvalid, message)
         })

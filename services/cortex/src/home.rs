@@ -79,6 +79,18 @@ impl Home {
         self.config.join("keys")
     }
 
+    /// What vouches for everybody who logs in to the broker of `up`.
+    #[must_use]
+    pub fn broker_keys(&self) -> PathBuf {
+        self.keys().join("broker.toml")
+    }
+
+    /// What a principal logs in to the broker with.
+    #[must_use]
+    pub fn creds(&self, principal: &str) -> PathBuf {
+        self.config.join("creds").join(format!("{principal}.creds"))
+    }
+
     /// The public keys that scheduler and node trust.
     #[must_use]
     pub fn anchors(&self) -> PathBuf {
@@ -89,6 +101,12 @@ impl Home {
     #[must_use]
     pub fn broker_store(&self) -> PathBuf {
         self.data.join("nats")
+    }
+
+    /// Where the broker keeps its accounts.
+    #[must_use]
+    pub fn broker_accounts(&self) -> PathBuf {
+        self.data.join("nats-accounts")
     }
 
     /// What a process of `up` keeps for itself.

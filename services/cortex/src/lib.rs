@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod broker;
 pub mod cli;
 pub mod commands;

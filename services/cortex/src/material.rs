@@ -1,4 +1,4 @@
-//! What `cortex up` makes on its first run: keys, the list of trusted ones, passwords, identities.
+//! What `cortex up` makes on its first run: keys, the list of trusted ones, identities, credentials.
 //!
 //! **Invariant:** what exists is read and kept; nothing is made twice.
 
@@ -8,20 +8,23 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use schemas::{ErrorCode, Fault, PrincipalId, hex};
+use schemas::{ErrorCode, Fault, PrincipalId, subject::ServiceName};
 use serde::{Deserialize, Serialize};
-use trust::{Anchor, ClusterName, Purpose, SecretKey, TrustAnchors};
+use trust::{Anchor, ClusterName, Purpose, SecretKey, TrustAnchors, nats::Role};
 use zeroize::Zeroizing;
 
 use crate::{
+    authority::{Authority, OperatorPlace},
     files::{self, read_if_there, write_private},
     home::Home,
 };
 
 /// The node that `up` starts.
 pub const LOCAL_NODE: &str = "local";
+/// Who looks after the broker that `up` runs.
+pub const ADMIN: &str = "admin";
 /// Names that the person who runs `up` must not have, for they are others'.
-const TAKEN: [&str; 4] = [LOCAL_NODE, "registry", "scheduler", "admin"];
+const TAKEN: [&str; 5] = [LOCAL_NODE, ADMIN, "registry", "scheduler", "system"];
 /// Name of the person when the system's user name is of no use.
 const FALLBACK_OWNER: &str = "owner";
 /// How long the keys are valid, in seconds: rotation has commands of its own.
@@ -29,7 +32,7 @@ const KEY_LIFETIME_S: u64 = 10 * 365 * 24 * 3600;
 /// Clocks that were set back a little since must not make the keys invalid, in seconds.
 const KEY_BACKDATED_S: u64 = 24 * 3600;
 
-/// Who there is, and how each logs in to the broker.
+/// Who there is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identities {
@@ -37,60 +40,60 @@ pub struct Identities {
     pub cluster: String,
     /// The person.
     pub owner: PrincipalId,
-    /// Passwords of the broker's accounts, which have the principals' names.
-    passwords: Passwords,
-}
-
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Passwords {
-    owner: String,
-    registry: String,
-    scheduler: String,
-    node: String,
-    admin: String,
 }
 
 /// One who logs in to the broker that `up` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Account {
+pub enum Member {
     /// The person.
     Owner,
-    /// The registry.
-    Registry,
-    /// The scheduler.
-    Scheduler,
+    /// The person when they look after the broker.
+    Admin,
     /// The local node.
     Node,
-    /// The broker's system account.
-    Admin,
+    /// A service.
+    Service(ServiceName),
+}
+
+impl Member {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Owner,
+        Self::Admin,
+        Self::Node,
+        Self::Service(ServiceName::Registry),
+        Self::Service(ServiceName::Scheduler),
+    ];
+
+    /// As what it logs in.
+    #[must_use]
+    pub fn role(self) -> Role {
+        match self {
+            Self::Owner => Role::Person,
+            Self::Admin => Role::Admin,
+            Self::Node => Role::Node,
+            Self::Service(service) => Role::Service(service),
+        }
+    }
 }
 
 impl Identities {
-    /// Name and password of an account.
+    /// The principal that a member is.
     #[must_use]
-    pub fn login(&self, account: Account) -> (String, String) {
-        let (user, password) = match account {
-            Account::Owner => (self.owner.as_str(), &self.passwords.owner),
-            Account::Registry => ("registry", &self.passwords.registry),
-            Account::Scheduler => ("scheduler", &self.passwords.scheduler),
-            Account::Node => (LOCAL_NODE, &self.passwords.node),
-            Account::Admin => ("admin", &self.passwords.admin),
+    pub fn principal(&self, member: Member) -> PrincipalId {
+        let word = match member {
+            Member::Owner => return self.owner.clone(),
+            Member::Admin => ADMIN,
+            Member::Node => LOCAL_NODE,
+            Member::Service(service) => service.as_str(),
         };
-        (user.to_owned(), password.clone())
+        PrincipalId::parse(word).expect("the word is an id")
     }
 
     fn invent() -> Self {
         Self {
             cluster: format!("local-{:08x}", rand::random::<u32>()),
             owner: owner_from(std::env::var("USER").ok().as_deref()),
-            passwords: Passwords {
-                owner: password(),
-                registry: password(),
-                scheduler: password(),
-                node: password(),
-                admin: password(),
-            },
         }
     }
 }
@@ -106,6 +109,8 @@ pub struct Material {
     pub scheduler_key: PathBuf,
     /// Whose signatures count.
     pub anchors: PathBuf,
+    /// Who vouches for whom on the broker.
+    pub authority: Authority,
 }
 
 impl Material {
@@ -114,7 +119,7 @@ impl Material {
     /// # Errors
     ///
     /// Names the file that cannot be read, written or understood.
-    pub fn ensure(home: &Home) -> Result<Self, Fault> {
+    pub fn ensure(home: &Home, operator: OperatorPlace<'_>) -> Result<Self, Fault> {
         let identities = ensure_identities(&home.keys().join("identities.toml"))?;
         let owner_key = home.keys().join("owner.json");
         let scheduler_key = home.keys().join("scheduler.json");
@@ -122,7 +127,14 @@ impl Material {
         let scheduler = ensure_key(&scheduler_key, Purpose::Scheduler)?;
         let anchors = home.anchors();
         ensure_anchors(&anchors, &identities, [owner, scheduler])?;
-        Ok(Self { identities, owner_key, scheduler_key, anchors })
+        let authority = Authority::ensure(&home.broker_keys(), &identities.cluster, operator)?;
+        for member in Member::ALL {
+            let principal = identities.principal(member);
+            let path = home.creds(principal.as_str());
+            authority.ensure_creds(&path, &principal, member.role())?;
+        }
+        authority.ensure_system_creds(&home.creds("system"))?;
+        Ok(Self { identities, owner_key, scheduler_key, anchors, authority })
     }
 }
 
@@ -193,10 +205,6 @@ fn unreadable(path: &Path, problem: &str) -> Fault {
     let message = format!("{} is of no use: {problem}", path.display());
     Fault::new(ErrorCode::ConfigInvalid, message)
         .with_hint("restore it, or remove it to have a new one made")
-}
-
-fn password() -> String {
-    hex(&rand::random::<[u8; 16]>())
 }
 
 /// The id of a person whom the system calls `user`.

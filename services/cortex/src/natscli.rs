@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use schemas::{PrincipalId, subject::INBOX_PREFIX};
+use schemas::{PrincipalId, subject::inbox_prefix};
 use serde::Serialize;
 
 use crate::{
@@ -28,13 +28,7 @@ struct NatsContext<'a> {
     /// The only inboxes that the principal may hear.
     inbox_prefix: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nkey: Option<String>,
+    creds: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca: Option<String>,
 }
@@ -49,11 +43,8 @@ pub(crate) fn write(path: &Path, context: &Context) -> Result<(), FileError> {
     let file = NatsContext {
         description: format!("Cortex as {}", context.principal),
         url: &context.url,
-        inbox_prefix: format!("{INBOX_PREFIX}.{}", context.principal),
-        user: context.user.as_deref(),
-        password: context.password.as_deref(),
-        token: context.token.as_deref(),
-        nkey: text(&context.nkey_seed_file),
+        inbox_prefix: inbox_prefix(&context.principal),
+        creds: text(&context.creds),
         ca: text(&context.ca),
     };
     write_private(path, &json(&file))

@@ -53,19 +53,25 @@ pub(crate) struct Asker {
     cluster: ClusterName,
     principal: PrincipalId,
     watched: Arc<Mutex<BTreeMap<TaskId, Seen>>>,
+    /// The feed lives as long as its connection.
+    _watcher: Client,
 }
 
 impl Asker {
     pub(crate) async fn open(installation: &Installation) -> Result<Self> {
         let home = Home::at(installation.home());
-        let context = Contexts::new(&home).read("local")?;
-        let client = Client::connect(context.connect_options()?).await?;
+        let contexts = Contexts::new(&home);
+        let context = contexts.read("local")?;
+        let client = Client::connect(context.connect_options()).await?;
+        // People do not hear the whole feed.
+        let watcher = Client::connect(contexts.read("admin")?.connect_options()).await?;
         let key = load_key(context.key.as_deref().context("the context has no key")?)?;
         let cluster = ClusterName::parse(context.cluster.as_deref().context("no cluster")?)?;
         let watched = Arc::<Mutex<BTreeMap<TaskId, Seen>>>::default();
-        let feed = client.nats().subscribe(feed_of(ServiceName::Scheduler)).await?;
+        let feed = watcher.nats().subscribe(feed_of(ServiceName::Scheduler)).await?;
         tokio::spawn(watch(feed, Arc::clone(&watched)));
-        Ok(Self { principal: context.principal.clone(), client, key, cluster, watched })
+        let principal = context.principal.clone();
+        Ok(Self { principal, client, key, cluster, watched, _watcher: watcher })
     }
 
     /// Has `work` done on the local node, and says how long each stage took.

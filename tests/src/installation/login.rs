@@ -14,10 +14,8 @@ pub struct Login {
     pub url: String,
     /// As whom.
     pub principal: String,
-    /// User of the broker's configuration.
-    pub user: String,
-    /// Password of that user.
-    pub password: String,
+    /// File with what they log in to the broker with.
+    pub creds: PathBuf,
     /// What every signature is bound to.
     pub cluster: String,
     /// File with the key that signs the person's requests.

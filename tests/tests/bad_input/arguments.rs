@@ -6,13 +6,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::{Context, Result, ensure};
 use schemas::ErrorCode::{
     self, AgentNotFound, ConfigInvalid, EnvelopeMalformed, InvalidId, InvalidValue, KeyNotValid,
-    MalformedJson, NoSuchNode, NotAllowed, NotRunning, SpecInvalid, TaskNotFound, TooLarge,
+    MalformedJson, NoSuchNode, NotRunning, PermissionDenied, SpecInvalid, TaskNotFound, TooLarge,
     UnknownField, Unreachable, Unsigned,
 };
 use schemas::Fault;
 use serde_json::Value;
 
 use crate::stage::{Refusal, Stage, no};
+
+/// The broker lets nobody hear the answers of somebody else.
+const EVE: &str = "the broker does not let eve use _INBOX.eve.";
 
 /// Words of a command line.
 type Words<'a> = &'a [&'a str];
@@ -127,7 +130,7 @@ async fn what_cortex_refuses_has_code_message_and_hint() -> Result<()> {
             &["run", "--on", "local", "-e", "A=1", "-e", "A=2", "--", "true"],
             own(InvalidValue, "A is given twice"),
         ),
-        (&["--as", "eve", "run", "--on", "local", "--", "true"], own(KeyNotValid, "belongs to")),
+        (&["--as", "eve", "run", "--on", "local", "--", "true"], own(PermissionDenied, EVE)),
         (&["task", "show", "ffffffffffff"], own(TaskNotFound, "begins with ffffffffffff")),
         (&["task", "show", "a*"], own(InvalidId, "\"a*\" is not an id")),
         (&["task", "cancel", "ffffffffffff"], own(TaskNotFound, "begins with ffffffffffff")),
@@ -141,7 +144,7 @@ async fn what_cortex_refuses_has_code_message_and_hint() -> Result<()> {
             &["explain", "NOPE"],
             own(InvalidValue, "no error code \"NOPE\"").with_hint("`cortex explain` lists them"),
         ),
-        (&["--as", "eve", "agent", "rm", "local"], own(NotAllowed, "eve may not deregister local")),
+        (&["--as", "eve", "agent", "rm", "local"], own(PermissionDenied, EVE)),
         (&["ctx", "add", "a.b", "--url", "nats://h"], own(InvalidId, "the name of a context")),
     ];
     let heads = stage.heads().await?;

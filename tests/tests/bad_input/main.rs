@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests themselves do")]
 
+mod anybody;
 mod arguments;
 mod bodies;
 mod cbor;

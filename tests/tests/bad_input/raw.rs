@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cortex_tests::eventually_some;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::anybody;
 use crate::stage::{DEADLINE, Stage};
+
+/// Where what is asked here is answered.
+const INBOX: &str = "_INBOX.mallory.wire";
 
 /// A connection that speaks the protocol by hand.
 struct Wire(BufReader<TcpStream>);
@@ -18,12 +24,17 @@ impl Wire {
     async fn open(stage: &Stage) -> Result<Self> {
         let address = stage.login.url.trim_start_matches("nats://");
         let mut wire = Self(BufReader::new(TcpStream::connect(address).await?));
+        let mut hello = String::new();
+        timeout(DEADLINE, wire.0.read_line(&mut hello)).await??;
+        let hello: Value = serde_json::from_str(hello.trim_start_matches("INFO "))?;
+        let nonce = hello["nonce"].as_str().context("nothing to sign")?;
+        let creds = anybody::creds(&stage.cortex)?;
+        let signature = URL_SAFE_NO_PAD.encode(creds.sign_nonce(nonce.as_bytes())?);
         let login = json!({
-            "user": stage.login.user, "pass": stage.login.password, "verbose": false,
+            "jwt": creds.jwt().as_str(), "sig": signature, "verbose": false,
             "headers": true, "lang": "hand", "version": "0", "protocol": 1,
         });
-        wire.write(format!("CONNECT {login}\r\nSUB _INBOX.wire.> 1\r\nPING\r\n").as_bytes())
-            .await?;
+        wire.write(format!("CONNECT {login}\r\nSUB {INBOX} 1\r\nPING\r\n").as_bytes()).await?;
         ensure!(wire.line().await?.starts_with("PONG"), "the login was refused");
         Ok(wire)
     }
@@ -39,9 +50,8 @@ impl Wire {
             0 => "2".to_owned(),
             bytes => format!("{bytes} {}", bytes + 2),
         };
-        let message =
-            [&begin, subject, b" _INBOX.wire.1 ", sizes.as_bytes(), b"\r\n", headers, b"{}\r\n"];
-        self.write(&message.concat()).await
+        let to = format!(" {INBOX} {sizes}\r\n");
+        self.write(&[&begin, subject, to.as_bytes(), headers, b"{}\r\n"].concat()).await
     }
 
     /// What the broker says, beside telling about itself and looking whether we live.

@@ -9,11 +9,14 @@ use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use async_nats::{HeaderMap, Message};
 use cortex_tests::{CommandOutput, Installation, Login};
+use futures::StreamExt as _;
 use schemas::subject::{LogName, ServiceName};
-use schemas::{ErrorCode, Fault, strict};
+use schemas::{ErrorCode, Fault, PrincipalId, strict};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
+
+use crate::anybody;
 
 /// Nothing here should take nearly as long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,7 +27,7 @@ pub(crate) const ASKER: &str = "mallory";
 static INSTALLATION: Mutex<Weak<Installation>> = Mutex::const_new(Weak::new());
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// The installation, for as long as it is this test's turn.
+/// The installation, for as long as it is this test's turn; `nats` may speak as anybody.
 pub(crate) struct Stage {
     pub(crate) cortex: Arc<Installation>,
     pub(crate) nats: async_nats::Client,
@@ -81,6 +84,13 @@ impl Ask {
         self
     }
 
+    /// Where whoever asks may be answered; somebody who is no principal, anywhere.
+    fn inbox(&self) -> String {
+        let whose = PrincipalId::parse(&self.principal);
+        let whose = whose.as_ref().map_or("nobody", PrincipalId::as_str);
+        format!("_INBOX.{whose}.{:016x}", rand::random::<u64>())
+    }
+
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -91,7 +101,11 @@ async fn installation() -> Result<Arc<Installation>> {
     let mut slot = INSTALLATION.lock().await;
     let cortex = match slot.upgrade() {
         Some(cortex) => cortex,
-        None => Arc::new(Installation::start().await?),
+        None => {
+            let cortex = Installation::start().await?;
+            anybody::admit(&cortex).await?;
+            Arc::new(cortex)
+        }
     };
     *slot = Arc::downgrade(&cortex);
     Ok(cortex)
@@ -104,8 +118,8 @@ impl Stage {
         let cortex = installation().await?;
         let turn = TURN.lock().await;
         let login = cortex.login()?;
-        let options = async_nats::ConnectOptions::new();
-        let options = options.user_and_password(login.user.clone(), login.password.clone());
+        let creds = anybody::creds(&cortex)?;
+        let options = async_nats::ConnectOptions::with_credentials(&creds.to_file())?;
         let nats = options.connect(&login.url).await?;
         Ok(Self { cortex, nats, login, _turn: turn })
     }
@@ -121,10 +135,12 @@ impl Stage {
         for (name, value) in &ask.headers {
             headers.append(*name, value.as_str());
         }
-        let body = ask.body.clone().into();
-        let request = self.nats.request_with_headers(ask.subject.clone(), headers, body);
-        let answer = timeout(DEADLINE, request).await.context("no answer")?;
-        answer.with_context(|| format!("asking {ask:?}"))
+        let inbox = ask.inbox();
+        let mut answers = self.nats.subscribe(inbox.clone()).await?;
+        let (subject, body) = (ask.subject.clone(), ask.body.clone().into());
+        self.nats.publish_with_reply_and_headers(subject, inbox, headers, body).await?;
+        let answer = timeout(DEADLINE, answers.next()).await;
+        answer.ok().flatten().with_context(|| format!("no answer to {ask:?}"))
     }
 
     /// The answer to what must be granted.

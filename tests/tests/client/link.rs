@@ -98,7 +98,7 @@ async fn closing_sends_what_is_still_unsent() -> Result<()> {
     let client = connect(&server.url()).await?;
     for _ in 0..500 {
         let subject = "cortex.cmd.bob.registry.first";
-        client.nats().publish_with_reply(subject, "_INBOX.x", Bytes::new()).await?;
+        client.nats().publish_with_reply(subject, "_INBOX.bob.x", Bytes::new()).await?;
     }
     client.close().await;
     assert_eq!(*client.on_change().borrow(), LinkState::Closed);

@@ -21,7 +21,7 @@ async fn requests_of_different_verbs_do_not_overtake_each_other() -> Result<()> 
     for n in 0..2_000_u32 {
         let verb = if n % 2 == 0 { "first" } else { "second" };
         let subject = format!("cortex.cmd.bob.registry.{verb}");
-        nats.publish_with_reply(subject, "_INBOX.x", n.to_string().into()).await?;
+        nats.publish_with_reply(subject, "_INBOX.bob.x", n.to_string().into()).await?;
     }
     for n in 0..2_000_u32 {
         let request = timeout(DEADLINE, responder.recv()).await?.context("closed")?;
@@ -68,7 +68,8 @@ async fn check_answer(
     headers: HeaderMap,
     expected: Option<&str>,
 ) -> Result<()> {
-    let nats = server.connect().await?;
+    let bob = async_nats::ConnectOptions::new().custom_inbox_prefix("_INBOX.bob");
+    let nats = server.connect_with(bob).await?;
     let answer = nats.request_with_headers(subject, headers, Bytes::new()).await?;
     let error = answer.headers.as_ref().and_then(|headers| headers.get("Nats-Service-Error"));
     let Some(code) = expected else {
@@ -83,14 +84,18 @@ async fn check_answer(
 }
 
 #[tokio::test]
-async fn an_answer_cannot_be_aimed_at_anything_but_an_inbox() -> Result<()> {
+async fn an_answer_cannot_be_aimed_at_anything_but_an_inbox_of_whoever_asks() -> Result<()> {
     let server = NatsServer::start().await?;
     answer_all(serve(&server).await?, |_| Ok(Bytes::from_static(b"{}")));
     let nats = server.connect().await?;
     let mut target = nats.subscribe("cortex.cmd.registry.>").await?;
+    let mut stranger = nats.subscribe("_INBOX.eve.>").await?;
     for subject in ["cortex.cmd.bob.registry.first", "cortex.cmd.bob.registry.third", "$SRV.PING"] {
         nats.publish_with_reply(subject, "cortex.cmd.registry.scheduler.submit", "{}".into())
             .await?;
+    }
+    for subject in ["cortex.cmd.bob.registry.first", "cortex.cmd.bob.registry.third"] {
+        nats.publish_with_reply(subject, "_INBOX.eve.1", "{}".into()).await?;
     }
     // The service reads in order, so once this is answered the others have been dealt with.
     ask(&connect(&server.url()).await?, "first").await?;
@@ -98,6 +103,9 @@ async fn an_answer_cannot_be_aimed_at_anything_but_an_inbox() -> Result<()> {
     nats.publish("cortex.cmd.registry.marker", Bytes::new()).await?;
     let first = timeout(DEADLINE, target.next()).await?.context("closed")?;
     assert_eq!(first.subject.as_str(), "cortex.cmd.registry.marker");
+    nats.publish("_INBOX.eve.marker", Bytes::new()).await?;
+    let first = timeout(DEADLINE, stranger.next()).await?.context("closed")?;
+    assert_eq!(first.subject.as_str(), "_INBOX.eve.marker");
     Ok(())
 }
 
@@ -137,7 +145,8 @@ async fn the_nats_command_lists_and_describes_the_service() -> Result<()> {
     let server = NatsServer::start().await?;
     answer_all(serve(&server).await?, |_| Ok(Bytes::from_static(b"{}")));
     let run = |args: &'static [&'static str]| {
-        let output = Command::new(&cli).args(["--server", &server.url()]).args(args).output()?;
+        let options = ["--server", &server.url(), "--inbox-prefix", "_INBOX.bob"];
+        let output = Command::new(&cli).args(options).args(args).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         anyhow::ensure!(output.status.success(), "nats {args:?}: {output:?}");
         Ok::<_, anyhow::Error>(text)

@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
+use async_nats::Client;
 use client::Credentials;
+use cortex::authority::{Authority, OperatorPlace};
 use cortex_tests::{Guarded, NatsServer, eventually_some};
 use jetstream_config::broker::{BrokerError, DurabilityProof, check_broker};
-use jetstream_config::server_config::{Login, ServerConfig, render};
+use jetstream_config::server_config::{ServerConfig, render};
 use jetstream_config::streams::{self, Replicas};
 use jetstream_config::{Destructive, apply};
+use schemas::PrincipalId;
 use tempfile::TempDir;
+use trust::nats::Role;
 
-use crate::support::{PATIENCE, connect_as};
+use crate::support::{PATIENCE, connect, connect_as};
 
 /// A server with the configuration that Cortex writes, changed by `change`.
 struct Own {
@@ -19,17 +23,38 @@ struct Own {
     url: String,
 }
 
-async fn start(change: impl Fn(String) -> String) -> Own {
+/// What vouches for whoever logs in; the same for all servers of a cluster.
+struct Keys {
+    authority: Authority,
+    dir: TempDir,
+}
+
+impl Keys {
+    fn make() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("broker.toml");
+        let authority = Authority::ensure(&keys, "test", OperatorPlace::Here).unwrap();
+        let root = PrincipalId::parse("root").unwrap();
+        authority.ensure_creds(&dir.path().join("root.creds"), &root, Role::Admin).unwrap();
+        Self { authority, dir }
+    }
+
+    /// Connects as whoever may make streams.
+    async fn connect(&self, server: &Own) -> Client {
+        let creds = Credentials::CredsFile(self.dir.path().join("root.creds"));
+        connect_as(&server.url, "root", creds).await
+    }
+}
+
+async fn start(keys: &Keys, change: impl Fn(String) -> String) -> Own {
     let dir = tempfile::tempdir().unwrap();
-    let login = |user: &str| Login { user: user.to_owned(), password: format!("{user}-pw") };
     let config = ServerConfig {
         name: "cortex".to_owned(),
         host: "127.0.0.1".to_owned(),
         port: -1,
         store_dir: dir.path().join("store"),
         max_file_store_bytes: streams::storage_bytes(&streams::all(Replicas::One)),
-        cortex_users: vec![login("registry"), login("scheduler")],
-        system_users: vec![login("admin")],
+        operator: keys.authority.operator(dir.path().join("accounts")).unwrap(),
     };
     let file = dir.path().join("nats.conf");
     std::fs::write(&file, change(render(&config).unwrap())).unwrap();
@@ -51,14 +76,11 @@ fn ports(dir: &Path) -> Option<String> {
     Some(ports["nats"][0].as_str()?.to_owned())
 }
 
-fn password(user: &str) -> Credentials {
-    Credentials::UserPassword { user: user.to_owned(), password: format!("{user}-pw") }
-}
-
 #[tokio::test]
 async fn a_server_as_cortex_configures_it_is_trusted_and_holds_everything() {
-    let server = start(|config| config).await;
-    let client = connect_as(&server.url, password("registry")).await;
+    let keys = Keys::make();
+    let server = start(&keys, |config| config).await;
+    let client = keys.connect(&server).await;
     let report = check_broker(&client, DurabilityProof::Required).await.unwrap();
     assert_eq!((report.cluster_size, report.servers.len()), (1, 1));
     assert_eq!(report.servers[0].name, "cortex");
@@ -71,8 +93,9 @@ async fn a_server_as_cortex_configures_it_is_trusted_and_holds_everything() {
 #[tokio::test]
 async fn a_server_that_does_not_sync_is_refused_with_what_to_do() {
     let lazy = |config: String| config.replace("sync_interval: always", "sync_interval: \"2m\"");
-    let server = start(lazy).await;
-    let client = connect_as(&server.url, password("scheduler")).await;
+    let keys = Keys::make();
+    let server = start(&keys, lazy).await;
+    let client = keys.connect(&server).await;
     let refused = check_broker(&client, DurabilityProof::Required).await.unwrap_err();
     assert!(matches!(refused, BrokerError::NotDurable { .. }), "{refused}");
     assert!(refused.fault().hint.contains("sync_interval"));
@@ -88,7 +111,7 @@ async fn one_server_of_three_that_does_not_sync_is_found() {
     let ports: Vec<u16> = ports.collect();
     drop(listeners);
     let routes: Vec<_> = ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
-    let mut servers = Vec::new();
+    let (keys, mut servers) = (Keys::make(), Vec::new());
     for (index, port) in ports.iter().enumerate() {
         let change = |config: String| {
             let routes = routes.join(", ");
@@ -99,9 +122,9 @@ async fn one_server_of_three_that_does_not_sync_is_found() {
                     "cluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
                 )
         };
-        servers.push(start(change).await);
+        servers.push(start(&keys, change).await);
     }
-    let client = connect_as(&servers[0].url, password("registry")).await;
+    let client = keys.connect(&servers[0]).await;
     let report = eventually_some(PATIENCE, || async {
         let report = check_broker(&client, DurabilityProof::Waived).await.ok()?;
         (report.servers.len() == 3 && report.cluster_size == 3).then_some(report)
@@ -117,7 +140,7 @@ async fn one_server_of_three_that_does_not_sync_is_found() {
 #[tokio::test]
 async fn a_server_that_does_not_tell_is_refused_unless_somebody_answers_for_it() {
     let server = NatsServer::start().await.unwrap();
-    let client = connect_as(&server.url(), Credentials::None).await;
+    let client = connect(&server.url()).await;
     let refused = check_broker(&client, DurabilityProof::Required).await.unwrap_err();
     assert!(matches!(refused, BrokerError::DurabilityUnknown), "{refused}");
     assert!(refused.fault().hint.contains("$SYS.REQ.SERVER.PING.JSZ"));

@@ -140,12 +140,12 @@ pub(crate) async fn make_log(client: &Client, name: LogName, replicas: Replicas)
 
 /// A connection as a service has it.
 pub(crate) async fn connect(url: &str) -> Client {
-    connect_as(url, Credentials::None).await
+    connect_as(url, "test", Credentials::None).await
 }
 
-/// The same with credentials.
-pub(crate) async fn connect_as(url: &str, credentials: Credentials) -> Client {
-    let principal = PrincipalId::parse("test").unwrap();
+/// The same as somebody, with credentials.
+pub(crate) async fn connect_as(url: &str, principal: &str, credentials: Credentials) -> Client {
+    let principal = PrincipalId::parse(principal).unwrap();
     let mut options = ConnectOptions::new(url, principal);
     options.credentials = credentials;
     options.connect_within = None;

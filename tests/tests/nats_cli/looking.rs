@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use cortex_tests::eventually;
 use serde_json::Value;
 
-use crate::shell::{DEADLINE, Shell};
+use crate::shell::{AS_ADMIN, DEADLINE, Shell};
 
 #[tokio::test]
 async fn the_services_are_listed_with_what_they_can_be_asked() -> Result<()> {
@@ -57,17 +57,19 @@ async fn requests_and_errors_are_counted() -> Result<()> {
 async fn the_log_is_readable_without_cortex() -> Result<()> {
     let Some(shell) = Shell::open().await? else { return Ok(()) };
     // The first frame opens the first term; the second hands in the first task of `cortex up`.
-    let opened = shell.json("nats stream get CORTEX_EVENTS_scheduler_0_1 1").await?;
+    let opened =
+        shell.json(&format!("{AS_ADMIN} nats stream get CORTEX_EVENTS_scheduler_0_1 1")).await?;
     assert_eq!(opened["revision"], 1, "{opened}");
     assert_eq!(opened["decisions"][0]["command"], "start-term", "{opened}");
-    let submitted = shell.json("nats stream get CORTEX_EVENTS_scheduler_0_1 2").await?;
+    let submitted =
+        shell.json(&format!("{AS_ADMIN} nats stream get CORTEX_EVENTS_scheduler_0_1 2")).await?;
     assert_eq!(submitted["decisions"][0]["command"], "submit", "{submitted}");
     let event = &submitted["decisions"][0]["events"][0];
     assert_eq!(event["spec"]["work"]["text"], "ready", "{submitted}");
 
     // A page holds more than this log, so nobody is asked whether there shall be another.
-    let view = "nats stream view CORTEX_EVENTS_registry_0_1 25 --raw";
-    let Some(shown) = shell.prints_to_terminal(view).await? else { return Ok(()) };
+    let view = format!("{AS_ADMIN} nats stream view CORTEX_EVENTS_registry_0_1 25 --raw");
+    let Some(shown) = shell.prints_to_terminal(&view).await? else { return Ok(()) };
     let frames: Vec<Value> =
         shown.lines().filter_map(|line| serde_json::from_str(line.trim()).ok()).collect();
     let revisions: Vec<_> = frames.iter().filter_map(|frame| frame["revision"].as_u64()).collect();
@@ -78,13 +80,37 @@ async fn the_log_is_readable_without_cortex() -> Result<()> {
 #[tokio::test]
 async fn streams_and_buckets_explain_themselves() -> Result<()> {
     let Some(shell) = Shell::open().await? else { return Ok(()) };
-    let buckets = shell.prints("nats kv ls").await?;
+    let buckets = shell.prints(&format!("{AS_ADMIN} nats kv ls")).await?;
     for bucket in ["cortex_agents", "cortex_tasks", "cortex_envelopes", "cortex_presence"] {
         assert!(buckets.contains(bucket), "{bucket} in {buckets}");
     }
-    let streams = shell.prints("nats stream ls").await?;
+    let streams = shell.prints(&format!("{AS_ADMIN} nats stream ls")).await?;
     for stream in ["CORTEX_EVENTS_registry_0_1", "CORTEX_EVENTS_scheduler_0_1", "CORTEX_OUTPUT"] {
         assert!(streams.contains(stream), "{stream} in {streams}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_person_is_told_what_is_not_theirs_to_see() -> Result<()> {
+    let Some(shell) = Shell::open().await? else { return Ok(()) };
+    for (line, subject) in [
+        ("nats stream ls", "$JS.API.STREAM.LIST"),
+        ("nats kv get cortex_agents local", "$JS.API.STREAM.INFO.KV_cortex_agents"),
+        ("nats sub --count 1 'cortex.ev.>'", "cortex.ev.>"),
+        (
+            "nats req cortex.cmd.local.registry.get-agents ''",
+            "cortex.cmd.local.registry.get-agents",
+        ),
+    ] {
+        let output = shell.run(&format!("timeout 2 {line}")).await?;
+        let all = format!("{}{}", output.stdout, output.stderr).to_lowercase();
+        let denied = format!(
+            "permissions violation for {}",
+            if line.contains("sub") { "subscription to" } else { "publish to" }
+        );
+        assert!(all.contains(&denied), "{line}: {output:?}");
+        assert!(all.contains(&subject.to_lowercase()), "{line}: {output:?}");
     }
     Ok(())
 }

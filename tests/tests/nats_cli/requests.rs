@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use cortex_tests::eventually_some;
 use serde_json::Value;
 
-use crate::shell::{DEADLINE, Shell};
+use crate::shell::{AS_ADMIN, DEADLINE, Shell};
 
 #[tokio::test]
 async fn an_agent_is_registered_found_and_kept() -> Result<()> {
@@ -26,10 +26,11 @@ async fn an_agent_is_registered_found_and_kept() -> Result<()> {
     assert_eq!(able["agents"][0]["granted_by"], "paper.*", "{able}");
 
     // The bucket follows the log.
-    let get = "nats kv get cortex_agents printer --raw";
-    let row = eventually_some(DEADLINE, || async { shell.json(get).await.ok() }).await?;
+    let get = format!("{AS_ADMIN} nats kv get cortex_agents printer --raw");
+    let row = eventually_some(DEADLINE, || async { shell.json(&get).await.ok() }).await?;
     assert_eq!(row["row"]["manifest"]["name"], "The printer", "{row}");
-    let local = shell.json("nats kv get cortex_agents local --raw").await?;
+    let get = format!("{AS_ADMIN} nats kv get cortex_agents local --raw");
+    let local = shell.json(&get).await?;
     assert_eq!(local["row"]["enrolled"], true, "{local}");
     Ok(())
 }
@@ -79,13 +80,15 @@ async fn an_error_shows_in_headers_and_body() -> Result<()> {
     Ok(())
 }
 
-/// Somebody with a password in their environment would show it to every process that they start.
+/// Somebody with a secret in their environment would show it to every process that they start.
 #[tokio::test]
-async fn no_password_is_in_what_is_evaluated() -> Result<()> {
+async fn no_secret_is_in_what_is_evaluated() -> Result<()> {
     let Some(shell) = Shell::open().await? else { return Ok(()) };
     let login = shell.cortex.login()?;
     let printed = shell.prints("cortex ctx env; env").await?;
-    assert!(!printed.contains(&login.password), "{printed}");
+    let creds = std::fs::read_to_string(&login.creds)?;
+    let seed = creds.lines().find(|line| line.starts_with("SU")).context("no seed")?;
+    assert!(!printed.contains(seed), "{printed}");
     assert!(printed.contains(&format!("ME={}", login.principal)), "{printed}");
     let rights = shell.prints(r#"stat -c %a "$NATS_CONTEXT""#).await?;
     assert_eq!(rights.trim(), "600");

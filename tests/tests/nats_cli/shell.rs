@@ -19,6 +19,8 @@ use tokio::time::timeout;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// What `cortex up` and `cortex ctx env --help` tell people to type first.
 const PRELUDE: &str = r#"eval "$(cortex ctx env)""#;
+/// What whoever looks after the broker types before looking at streams and events.
+pub(crate) const AS_ADMIN: &str = r#"eval "$(cortex ctx env admin)";"#;
 
 /// Started by the first test that needs it, and ended by the last.
 static INSTALLATION: Mutex<Weak<Installation>> = Mutex::const_new(Weak::new());

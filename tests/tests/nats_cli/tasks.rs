@@ -7,7 +7,7 @@ use cortex_tests::eventually_some;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::shell::{DEADLINE, Shell, json_in};
+use crate::shell::{AS_ADMIN, DEADLINE, Shell, json_in};
 
 /// The task when it has ended, as `nats req` shows it.
 async fn ended(shell: &Shell, task: &Value) -> Result<Value> {
@@ -31,7 +31,8 @@ async fn a_signed_request_is_handed_in_and_its_outcome_read() -> Result<()> {
     assert_eq!(view["outcome"]["exit_code"], 7, "{view}");
     // "out\n"
     assert_eq!(view["outcome"]["stdout"]["inline"], "b3V0Cg==", "{view}");
-    let row = format!("nats kv get cortex_tasks {} --raw", answer["task"].as_str().unwrap());
+    let task = answer["task"].as_str().context("no task")?;
+    let row = format!("{AS_ADMIN} nats kv get cortex_tasks {task} --raw");
     let row = eventually_some(DEADLINE, || async {
         shell.json(&row).await.ok().filter(|row| row["row"]["state"] == "failed")
     });
@@ -75,7 +76,8 @@ async fn a_request_that_was_changed_on_its_way_is_refused() -> Result<()> {
 #[tokio::test]
 async fn events_are_shown_as_they_happen() -> Result<()> {
     let Some(shell) = Shell::open().await? else { return Ok(()) };
-    let mut command = shell.command("exec nats sub --raw --count 8 'cortex.ev.>'");
+    let mut command =
+        shell.command(&format!("{AS_ADMIN} exec nats sub --raw --count 8 'cortex.ev.>'"));
     let mut watching = command.stderr(Stdio::null()).spawn()?;
     // It does not say when the broker knows of it, so there is something to see until it has seen.
     let seen = async {

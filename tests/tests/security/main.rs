@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests themselves do")]
 
 mod deputies;
+mod installation;
 mod isolation;
 mod jetstream;
 mod login;

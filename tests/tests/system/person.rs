@@ -7,8 +7,8 @@ use schemas::PrincipalId;
 
 /// Connects as the person.
 pub(crate) async fn client(installation: &Installation) -> Result<Client> {
-    let Login { url, principal, user, password, .. } = installation.login()?;
+    let Login { url, principal, creds, .. } = installation.login()?;
     let mut options = ConnectOptions::new(url, PrincipalId::parse(&principal)?);
-    options.credentials = Credentials::UserPassword { user, password };
+    options.credentials = Credentials::CredsFile(creds);
     Ok(Client::connect(options).await?)
 }

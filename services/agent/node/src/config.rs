@@ -53,9 +53,9 @@ pub struct NodeConfig {
     /// A PEM file with the authority that the broker's certificate must come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
-    /// What proves the node to the broker.
-    #[serde(default, skip_serializing_if = "CredentialsConfig::is_none")]
-    pub credentials: CredentialsConfig,
+    /// The file with what the node logs in with, as the NATS tools write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creds: Option<PathBuf>,
     /// What the agent says about itself, here or in a JSON file; something plain when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestSource>,
@@ -69,24 +69,6 @@ pub enum ManifestSource {
     File(PathBuf),
     /// In the settings.
     Inline(Box<Manifest>),
-}
-
-/// What proves the node to the broker; at most one of the three.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialsConfig {
-    /// A file that holds the seed of an nkey.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nkey_seed: Option<PathBuf>,
-    /// A user of the broker's configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// That user's password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
-    /// A token of the broker's configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
 }
 
 /// Why the settings cannot be used.
@@ -139,7 +121,7 @@ impl NodeConfig {
             max_reconnects: None,
             drain_grace_ms: None,
             ca: None,
-            credentials: CredentialsConfig::default(),
+            creds: None,
             manifest: None,
         }
     }
@@ -176,8 +158,7 @@ impl NodeConfig {
         if self.drain_grace_ms.is_some_and(|grace_ms| DRAIN_GRACE_MS_MAX < grace_ms) {
             return setting("drain_grace_ms", format!("must be at most {DRAIN_GRACE_MS_MAX}"));
         }
-        self.cluster()?;
-        self.broker_credentials().map(drop)
+        self.cluster().map(drop)
     }
 
     /// The cluster that is named, if one is.
@@ -195,17 +176,8 @@ impl NodeConfig {
         Duration::from_millis(self.drain_grace_ms.unwrap_or(DRAIN_GRACE_MS_DEFAULT))
     }
 
-    pub(crate) fn broker_credentials(&self) -> Result<Credentials, ConfigError> {
-        let CredentialsConfig { nkey_seed, user, password, token } = self.credentials.clone();
-        match (nkey_seed, user, password, token) {
-            (None, None, None, None) => Ok(Credentials::None),
-            (Some(path), None, None, None) => Ok(Credentials::NkeySeedFile(path)),
-            (None, Some(user), Some(password), None) => {
-                Ok(Credentials::UserPassword { user, password })
-            }
-            (None, None, None, Some(token)) => Ok(Credentials::Token(token)),
-            (..) => setting("credentials", "must be nkey_seed, or user and password, or token"),
-        }
+    pub(crate) fn credentials(&self) -> Credentials {
+        self.creds.clone().map_or(Credentials::None, Credentials::CredsFile)
     }
 
     /// What the agent says about itself.
@@ -238,31 +210,13 @@ impl NodeConfig {
         for path in [&mut self.state_dir, &mut self.anchors] {
             *path = base.join(&path);
         }
-        let optional = [&mut self.ca, &mut self.credentials.nkey_seed];
+        let optional = [&mut self.ca, &mut self.creds];
         for path in optional.into_iter().flatten() {
             *path = base.join(&path);
         }
         if let Some(ManifestSource::File(path)) = &mut self.manifest {
             *path = base.join(&path);
         }
-    }
-}
-
-impl CredentialsConfig {
-    fn is_none(&self) -> bool {
-        let Self { nkey_seed, user, password, token } = self;
-        nkey_seed.is_none() && user.is_none() && password.is_none() && token.is_none()
-    }
-}
-
-impl std::fmt::Debug for CredentialsConfig {
-    /// Without the secrets.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (nkey_seed, user) = (&self.nkey_seed, &self.user);
-        f.debug_struct("CredentialsConfig")
-            .field("nkey_seed", nkey_seed)
-            .field("user", user)
-            .finish_non_exhaustive()
     }
 }
 

@@ -7,8 +7,7 @@ use futures::{Stream, StreamExt as _};
 use schemas::{
     ErrorCode, Fault,
     agent::{CancelOrder, NodeChannel, Ping, TaskOffer},
-    strict,
-    subject::{self, INBOX_PREFIX},
+    strict, subject,
 };
 
 use crate::NodeError;
@@ -66,7 +65,7 @@ pub(crate) fn read(message: &Message) -> Result<Incoming, Fault> {
         }
         Some(NodeChannel::Ping) => {
             let Ping {} = strict::parse(&message.payload)?;
-            let inbox = |reply: &&String| reply.starts_with(&format!("{INBOX_PREFIX}."));
+            let inbox = |reply: &&String| subject::is_inbox(reply);
             let reply = message.reply.as_ref().filter(inbox).cloned();
             let fault = || Fault::new(ErrorCode::InvalidValue, "a ping without an inbox");
             reply.map(Incoming::Ping).ok_or_else(fault)

@@ -26,7 +26,7 @@ mod run;
 mod start;
 mod timings;
 
-pub use config::{ConfigError, CredentialsConfig, ManifestSource, NodeConfig};
+pub use config::{ConfigError, ManifestSource, NodeConfig};
 pub use error::NodeError;
 pub use journal::JournalError;
 pub use start::run;

@@ -197,7 +197,7 @@ fn node_report(meter: &mut Meter, config: &NodeConfig, profile: &Profile) -> Nod
 
 fn connect_options(config: &NodeConfig) -> Result<ConnectOptions, NodeError> {
     let mut options = ConnectOptions::new(config.url.clone(), config.id.clone());
-    options.credentials = config.broker_credentials()?;
+    options.credentials = config.credentials();
     options.ca = config.ca.clone();
     options.max_reconnects = config.max_reconnects;
     if config.max_reconnects.is_none() {

@@ -9,7 +9,6 @@ use super::{Outcome, printer};
 use crate::{
     cli::Globals,
     context::{Context, Contexts, LOCAL},
-    files,
     home::Home,
     natscli,
     output::{Column, Listing, Row, note, print},
@@ -19,6 +18,7 @@ const ENV_HELP: &str = "\
 Examples:
   eval \"$(cortex ctx env)\"
   nats req cortex.cmd.$ME.registry.who-can '{\"capability\":\"shell.exec\"}'
+  eval \"$(cortex ctx env admin)\"
   nats sub 'cortex.ev.>'";
 
 /// What can be done with contexts.
@@ -26,7 +26,7 @@ Examples:
 pub enum CtxCommand {
     /// List contexts; the selected one has a star.
     Ls,
-    /// Show one context, without its secrets.
+    /// Show one context.
     Show {
         /// Which; the selected one when absent.
         name: Option<String>,
@@ -56,18 +56,9 @@ pub enum CtxCommand {
 pub struct AddArgs {
     /// Its name.
     name: String,
-    /// User of the broker's configuration.
-    #[arg(long, requires = "password_file")]
-    user: Option<String>,
-    /// File that holds that user's password.
-    #[arg(long, requires = "user")]
-    password_file: Option<PathBuf>,
-    /// File that holds a token of the broker's configuration.
-    #[arg(long, conflicts_with = "user")]
-    token_file: Option<PathBuf>,
-    /// File that holds the seed of an nkey.
-    #[arg(long, conflicts_with_all = ["user", "token_file"])]
-    nkey_seed_file: Option<PathBuf>,
+    /// File with what the principal logs in with, as the NATS tools write it.
+    #[arg(long)]
+    creds: Option<PathBuf>,
     /// PEM file with the authority that the broker's certificate comes from.
     #[arg(long)]
     ca: Option<PathBuf>,
@@ -164,19 +155,13 @@ fn environment(
 
 fn show(globals: &Globals, contexts: &Contexts<'_>, name: Option<String>) -> Result<(), Fault> {
     let chosen = chosen(globals, contexts, name)?;
-    let mut context = contexts.read(&chosen)?;
-    let hidden = |secret: Option<String>| secret.map(|_| "(kept)".to_owned());
-    context.password = hidden(context.password);
-    context.token = hidden(context.token);
+    let context = contexts.read(&chosen)?;
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let properties = vec![
         ("name", chosen.clone()),
         ("url", context.url.clone()),
         ("principal", context.principal.to_string()),
-        ("user", context.user.clone().unwrap_or_default()),
-        ("password", context.password.clone().unwrap_or_default()),
-        ("token", context.token.clone().unwrap_or_default()),
-        ("nkey seed", path(&context.nkey_seed_file).unwrap_or_default()),
+        ("creds", path(&context.creds).unwrap_or_default()),
         ("ca", path(&context.ca).unwrap_or_default()),
         ("cluster", context.cluster.clone().unwrap_or_default()),
         ("key", path(&context.key).unwrap_or_default()),
@@ -192,19 +177,12 @@ fn add(globals: &Globals, contexts: &Contexts<'_>, args: AddArgs) -> Result<(), 
     let person = PrincipalId::parse("owner")
         .map_err(|error| Fault::new(schemas::ErrorCode::InvalidId, error.to_string()))?;
     let mut context = Context::new(url, globals.principal.clone().unwrap_or(person));
-    let secret = |path: Option<PathBuf>| {
-        path.map(|path| files::read(&path).map(|text| text.trim().to_owned())).transpose()
-    };
-    context.user = args.user;
-    context.password = secret(args.password_file)?;
-    context.token = secret(args.token_file)?;
     let absolute =
         |path: Option<PathBuf>| path.map(|path| std::path::absolute(&path).unwrap_or(path));
-    context.nkey_seed_file = absolute(args.nkey_seed_file);
+    context.creds = absolute(args.creds);
     context.ca = absolute(args.ca);
     context.cluster = args.cluster;
     context.key = absolute(args.key);
-    context.connect_options()?;
     contexts.write(&args.name, &context)?;
     note(&format!("`cortex ctx select {}` uses it from now on", args.name));
     Ok(())

@@ -11,12 +11,22 @@ use schemas::{
     subject::ServiceName::Scheduler,
 };
 use serde::Serialize;
-use trust::TrustAnchors;
+use trust::{
+    TrustAnchors,
+    nats::{Creds, Summary},
+};
+use zeroize::Zeroizing;
 
-use super::{Outcome, Session, agent::all_agents, session::now};
+use super::{
+    Outcome, Session,
+    agent::all_agents,
+    session::{connect, now},
+};
 use crate::{
+    authority::Authority,
     broker,
     cli::Globals,
+    context::{ADMIN, Context, Contexts},
     files,
     home::Home,
     output::{Column, Listing, Row},
@@ -78,16 +88,42 @@ async fn find_broker() -> Result<String, Fault> {
 async fn examine_context(session: &Session, findings: &mut Vec<Finding>) {
     let context = &session.context;
     findings.push(Finding::new("context", Ok(format!("{} as {}", context.url, context.principal))));
+    findings.push(Finding::new("credentials", credentials(context)));
+    findings.push(Finding::new("operator", operator(&session.home)));
     findings.push(Finding::new("signing key", signing_key(session)));
     findings.push(Finding::new("trusted keys", trusted_keys(&session.home)));
     match session.connect().await {
         Err(fault) => findings.push(Finding::new("broker", Err(fault))),
         Ok(client) => {
-            findings.push(Finding::new("broker", examine_broker(&client).await));
+            findings.push(Finding::new("broker", examine_broker(session, &client).await));
             findings.push(Finding::new("registry", examine_registry(&client).await));
             findings.push(Finding::new("scheduler", examine_scheduler(&client).await));
         }
     }
+}
+
+fn credentials(context: &Context) -> Result<String, Fault> {
+    let Some(path) = &context.creds else {
+        return Ok("none: the broker is asked to let anybody in".to_owned());
+    };
+    let unusable = |message: String| Fault::new(ErrorCode::ConfigInvalid, message);
+    let creds = Creds::from_file(&Zeroizing::new(files::read(path)?)).map_err(|error| {
+        unusable(format!("{} is of no use: {}", path.display(), super::serve::chain(&error)))
+    })?;
+    let Summary { name, expires_at_s, .. } = creds.summary();
+    if name != context.principal.as_str() {
+        let message = format!("{} is of {name}, not of {}", path.display(), context.principal);
+        return Err(unusable(message).with_hint("name the context's own file, or ask as its owner"));
+    }
+    if expires_at_s.is_some_and(|end_s| end_s <= now().seconds()) {
+        return Err(unusable(format!("{} has ended", path.display())));
+    }
+    Ok(format!("of {name} in {}", path.display()))
+}
+
+fn operator(home: &Home) -> Result<String, Fault> {
+    let kept = Authority::look(&home.broker_keys())?;
+    Ok(kept.unwrap_or_else(|| "its keys are not kept on this machine".to_owned()))
 }
 
 fn signing_key(session: &Session) -> Result<String, Fault> {
@@ -116,8 +152,19 @@ fn trusted_keys(home: &Home) -> Result<String, Fault> {
     Ok(keys.collect::<Vec<_>>().join("; "))
 }
 
-async fn examine_broker(client: &Client) -> Result<String, Fault> {
+/// How the servers store is shown to admins alone; others see what the broker greets them with.
+async fn examine_broker(session: &Session, client: &Client) -> Result<String, Fault> {
+    let contexts = Contexts::new(&session.home);
+    if !contexts.names()?.iter().any(|name| name == ADMIN) {
+        let server = client.nats().server_info();
+        let (name, version) = (server.server_name, server.version);
+        return Ok(format!("{name} {version}; only an admin sees whether it syncs every write"));
+    }
+    let mut admin = contexts.read(ADMIN)?;
+    admin.url.clone_from(&session.context.url);
+    let client = connect(&session.home, &admin).await?;
     let report = check_broker(client.nats(), DurabilityProof::Required).await;
+    client.close().await;
     let report = report.map_err(|error| error.fault())?;
     let servers = report.servers.iter().map(|server| format!("{} {}", server.name, server.version));
     Ok(format!("{}, syncs every write", servers.collect::<Vec<_>>().join(", ")))

@@ -17,7 +17,7 @@ use tokio::signal::ctrl_c;
 use super::{
     Outcome, Session, parse,
     sign::{Order, sign_order},
-    tail::{self, Show},
+    tail::{Show, Tail},
     task::describe,
 };
 use crate::{
@@ -148,7 +148,7 @@ pub(super) async fn run(globals: &Globals, args: RunArgs) -> Outcome {
     // Machines get the whole result at the end, and no loose output before it.
     let quiet = session.printer.is_for_machines() || args.detach;
     let show = if quiet { Show::Nothing } else { Show::Both };
-    let mut tail = tail::open(&client, &signed.task, show).await?;
+    let mut tail = Tail::new(&client, &signed.task, show);
     let answer: SubmitAnswer = client.request(Scheduler, verb::SUBMIT, &signed.request).await?;
     if args.detach {
         print(format!("{}\n", answer.task).as_bytes())?;
@@ -204,7 +204,7 @@ pub(super) fn verdict(view: &TaskView) -> (u8, Option<Fault>) {
             TaskState::Cancelled => {
                 (1, Some(Fault::new(ErrorCode::TaskFinished, "it was cancelled")))
             }
-            TaskState::Lost => with(ErrorCode::Internal, lost(view)),
+            TaskState::Lost => with(ErrorCode::TaskLost, lost(view)),
             TaskState::Queued
             | TaskState::Assigned
             | TaskState::Started
@@ -215,9 +215,13 @@ pub(super) fn verdict(view: &TaskView) -> (u8, Option<Fault>) {
     };
     match outcome.verdict {
         Verdict::Succeeded => (0, None),
-        Verdict::TimedOut => with(ErrorCode::TimedOut, format!("task {id} passed its time limit")),
+        Verdict::TimedOut => {
+            let fault = Fault::new(ErrorCode::TimedOut, format!("task {id} passed its time limit"))
+                .with_hint("give it more time with --timeout");
+            (fault.code.class().exit_code(), Some(fault))
+        }
         Verdict::Cancelled => (1, Some(Fault::new(ErrorCode::TaskFinished, "it was cancelled"))),
-        Verdict::Lost => with(ErrorCode::Internal, lost(view)),
+        Verdict::Lost => with(ErrorCode::TaskLost, lost(view)),
         Verdict::Failed => match (&outcome.fault, outcome.exit_code, outcome.signal) {
             (_, Some(code), _) => (u8::try_from(code & 0xff).unwrap_or(1), None),
             (_, None, Some(signal)) => {

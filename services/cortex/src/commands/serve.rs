@@ -96,7 +96,7 @@ pub(super) async fn serve(args: ServeArgs) -> Outcome {
 
 fn read_settings(path: &Path) -> Result<ServiceSettings, Fault> {
     toml::from_str(&files::read(path)?).map_err(|error| {
-        // The message alone: the long form quotes the line, maybe a password.
+        // The message alone: the long form quotes the line, maybe somebody's secret.
         let message = format!("{} does not parse: {}", path.display(), error.message());
         Fault::new(ErrorCode::ConfigInvalid, message)
     })
@@ -110,7 +110,7 @@ fn host_config(settings: &ServiceSettings) -> Result<HostConfig, Fault> {
     } else {
         DurabilityProof::Required
     };
-    let mut connect = settings.broker.connect_options()?;
+    let mut connect = settings.broker.connect_options();
     connect.connect_within = Some(BROKER_PATIENCE);
     Ok(HostConfig { connect, state_dir: settings.state_dir.clone(), replicas, durability })
 }

@@ -32,21 +32,26 @@ impl Session {
         Ok(Self { home, context, printer: super::printer(globals) })
     }
 
-    /// Connects. Whoever types a command does not want to wait for a broker that is not there, but
-    /// for one that this machine's supervisor is just starting again.
+    /// Connects as the context says.
     pub(crate) async fn connect(&self) -> Result<Client, Fault> {
-        let mut options = self.context.connect_options()?;
-        options.name = format!("cortex-cli-{}", self.context.principal);
-        let patience = if self.is_supervised()? { RESTART_PATIENCE } else { Duration::ZERO };
-        options.connect_within = Some(patience);
-        Client::connect(options).await.map_err(|error| error.to_fault())
+        connect(&self.home, &self.context).await
     }
+}
 
-    /// Whether this machine's supervisor keeps the broker of the context running.
-    fn is_supervised(&self) -> Result<bool, Fault> {
-        let record = Record::read(&self.home)?;
-        Ok(record.is_some_and(|it| it.url == self.context.url) && is_running(&self.home))
-    }
+/// Connects. Whoever types a command does not want to wait for a broker that is not there, but for one
+/// that this machine's supervisor is just starting again.
+pub(crate) async fn connect(home: &Home, context: &Context) -> Result<Client, Fault> {
+    let mut options = context.connect_options();
+    options.name = format!("cortex-cli-{}", context.principal);
+    let patience = if is_supervised(home, context)? { RESTART_PATIENCE } else { Duration::ZERO };
+    options.connect_within = Some(patience);
+    Client::connect(options).await.map_err(|error| error.to_fault())
+}
+
+/// Whether this machine's supervisor keeps the broker of the context running.
+fn is_supervised(home: &Home, context: &Context) -> Result<bool, Fault> {
+    let record = Record::read(home)?;
+    Ok(record.is_some_and(|it| it.url == context.url) && is_running(home))
 }
 
 fn choose(home: &Home, globals: &Globals) -> Result<Context, Fault> {

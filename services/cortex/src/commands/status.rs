@@ -10,7 +10,6 @@ use schemas::{
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
-use tokio::time::timeout;
 
 use super::{Outcome, Session, printer};
 use crate::{
@@ -110,19 +109,10 @@ async fn examine(client: &Client, service: ServiceName) -> ServiceStatus {
 }
 
 async fn ask(client: &Client, subject: String) -> Result<Value, Fault> {
-    let unreachable =
-        |why: String| Fault::new(ErrorCode::Unreachable, format!("asking {subject}: {why}"));
-    let asking = client.nats().request(subject.clone(), bytes());
-    let answer = match timeout(WRITER_TIMEOUT, asking).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err(unreachable(error.to_string())),
-        Err(_) => return Err(unreachable("no answer in time".to_owned())),
-    };
-    serde_json::from_slice(&answer.payload).map_err(|error| unreachable(error.to_string()))
-}
-
-fn bytes<T: Default>() -> T {
-    T::default()
+    let answer = client.ask(&subject, Default::default(), WRITER_TIMEOUT).await?;
+    serde_json::from_slice(&answer.payload).map_err(|error| {
+        Fault::new(ErrorCode::ProtocolMismatch, format!("the answer on {subject}: {error}"))
+    })
 }
 
 fn listing(status: &Status) -> Listing {

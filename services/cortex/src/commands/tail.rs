@@ -1,7 +1,7 @@
 //! Follows one task: its output as it appears, and how it ends.
 //!
-//! Output comes live, from the result when it is short, and from its stream where the live pieces
-//! have gaps; whichever comes first is shown.
+//! The scheduler reads the output for whoever may see the task: whoever follows has no part in
+//! JetStream. Short output comes with the result as well; whichever comes first is shown.
 
 use std::{
     io,
@@ -10,27 +10,24 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use client::Client;
-use futures::StreamExt;
 use schemas::{
     Fault, TaskId,
     agent::{OutputChunk, OutputStream},
-    feed::FeedEvent,
-    scheduler::{SchedulerEvent, TaskRequest, verb},
-    subject::{self, ServiceName::Scheduler},
+    protocol::OUTPUT_WAIT_MAX,
+    scheduler::{OutputAnswer, OutputRequest, TaskRequest, verb},
+    subject::ServiceName::Scheduler,
     task::{OutputSummary, TaskState, TaskView},
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{
-    output_log,
-    pieces::{Piece, Pieces},
-};
+use super::pieces::{Piece, Pieces};
 use crate::output::{note, write_all};
 
-/// How often the task is looked at when no event tells of it.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// How long the last live pieces may take after the end of the task.
+/// How long the scheduler may be away while a task is followed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the last pieces may take after the end of the task.
 const LAST_PIECES: Duration = Duration::from_millis(500);
+/// How long to wait for one of them.
+const LAST_PIECE_WAIT: Duration = Duration::from_millis(100);
 
 /// Which output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,74 +40,68 @@ pub(crate) enum Show {
     Nothing,
 }
 
-/// A task that is followed. Opened before the task is submitted it misses nothing.
-pub(crate) struct Tail<'a, S> {
+/// A task that is followed.
+pub(crate) struct Tail<'a> {
     client: &'a Client,
     task: TaskId,
     show: Show,
-    live: S,
-    news: S,
+    /// Up to where its output was read.
+    after: u64,
+    /// Where it was when it was last heard of.
+    known: Option<TaskState>,
     pieces: Pieces,
     waiting_for: Option<String>,
 }
 
-/// What live subjects are subscribed to for a task.
-pub(crate) async fn open<'a>(
-    client: &'a Client,
-    task: &TaskId,
-    show: Show,
-) -> Result<Tail<'a, impl futures::Stream<Item = Vec<u8>> + Unpin + use<>>, Fault> {
-    let subscribe = async |subject: String| {
-        let messages = client.nats().subscribe(subject).await.map_err(|error| {
-            Fault::new(schemas::ErrorCode::Unreachable, format!("following {task}: {error}"))
-        })?;
-        Ok::<_, Fault>(messages.map(|message| message.payload.to_vec()))
-    };
-    Ok(Tail {
-        client,
-        task: task.clone(),
-        show,
-        live: subscribe(subject::output_of(task)).await?,
-        news: subscribe(subject::feed(Scheduler, "task", task.as_str())).await?,
-        pieces: Pieces::default(),
-        waiting_for: None,
-    })
-}
+impl<'a> Tail<'a> {
+    /// Follows a task from its first piece of output.
+    pub(crate) fn new(client: &'a Client, task: &TaskId, show: Show) -> Self {
+        Self {
+            client,
+            task: task.clone(),
+            show,
+            after: 0,
+            known: None,
+            pieces: Pieces::default(),
+            waiting_for: None,
+        }
+    }
 
-impl<S: futures::Stream<Item = Vec<u8>> + Unpin> Tail<'_, S> {
     /// Shows what is kept of the output so far.
     pub(crate) async fn catch_up(&mut self) -> Result<(), Fault> {
-        let (client, task) = (self.client, self.task.clone());
-        output_log::read(client, &task, |chunk| self.take(chunk)).await
+        while self.read(Duration::ZERO).await? {}
+        Ok(())
     }
 
     /// Shows output until the task has ended or is lost, and says how.
     pub(crate) async fn until_end(&mut self) -> Result<TaskView, Fault> {
-        let mut looks = interval(LOOK_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first tick comes at once; it is the first look.
         loop {
-            let look = tokio::select! {
-                Some(bytes) = self.live.next() => {
-                    self.take_bytes(&bytes)?;
-                    false
-                }
-                Some(bytes) = self.news.next() => self.hear(&bytes),
-                _ = looks.tick() => true,
-            };
-            if !look {
-                continue;
-            }
-            if self.pieces.has_gap() {
-                self.catch_up().await?;
-            }
-            let view = self.view().await?;
-            if view.state.is_final() || view.state == TaskState::Lost {
+            self.read(OUTPUT_WAIT_MAX).await?;
+            if self.known.is_some_and(|state| state.is_final() || state == TaskState::Lost) {
+                let view = self.view().await?;
                 self.finish(&view).await?;
                 return Ok(view);
             }
-            self.tell_waiting(view.waiting_for.as_deref());
         }
+    }
+
+    /// Shows what came since the last time, or waits for it; says whether there was output.
+    async fn read(&mut self, wait: Duration) -> Result<bool, Fault> {
+        let request = OutputRequest {
+            id: self.task.clone(),
+            after: (self.show != Show::Nothing).then_some(self.after),
+            known: self.known,
+            wait_ms: Some(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)),
+        };
+        let call = self.client.call(Scheduler, verb::OUTPUT).deadline(PATIENCE);
+        let OutputAnswer { chunks, next, state, waiting_for } = call.send(&request).await?;
+        let progress = !chunks.is_empty();
+        for chunk in chunks {
+            self.take(chunk)?;
+        }
+        (self.after, self.known) = (next, Some(state));
+        self.tell_waiting(waiting_for.as_deref());
+        Ok(progress)
     }
 
     /// The task as it is now.
@@ -126,40 +117,6 @@ impl<S: futures::Stream<Item = Vec<u8>> + Unpin> Tail<'_, S> {
         {
             note(&format!("waiting: {reason}"));
             self.waiting_for = Some(reason.to_owned());
-        }
-    }
-
-    /// Whether an event is worth a look at the task.
-    fn hear(&mut self, bytes: &[u8]) -> bool {
-        let Ok(event) = serde_json::from_slice::<FeedEvent>(bytes) else { return true };
-        match serde_json::from_str(event.event.get()) {
-            Ok(SchedulerEvent::TaskQueued { waiting_for, .. }) => {
-                self.tell_waiting(Some(&waiting_for));
-                false
-            }
-            Ok(
-                SchedulerEvent::TaskSubmitted { .. }
-                | SchedulerEvent::TaskAssigned { .. }
-                | SchedulerEvent::TaskStarted { .. }
-                | SchedulerEvent::AssignmentExpired { .. }
-                | SchedulerEvent::TaskCancelRequested { .. },
-            ) => false,
-            Ok(
-                SchedulerEvent::TaskRefused { .. }
-                | SchedulerEvent::TaskFinished { .. }
-                | SchedulerEvent::TaskLost { .. },
-            )
-            | Err(_) => true,
-        }
-    }
-
-    fn take_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        match serde_json::from_slice(bytes) {
-            Ok(chunk) => self.take(chunk),
-            Err(error) => {
-                tracing::warn!(%error, "a piece of output does not parse");
-                Ok(())
-            }
         }
     }
 
@@ -212,12 +169,9 @@ impl<S: futures::Stream<Item = Vec<u8>> + Unpin> Tail<'_, S> {
             each.iter().sum()
         };
         let patience = Instant::now() + LAST_PIECES;
-        while 0 < missing(&self.pieces) {
-            let left = patience.saturating_duration_since(Instant::now());
-            let Ok(Some(bytes)) = timeout(left, self.live.next()).await else { break };
-            self.take_bytes(&bytes)?;
-        }
-        if 0 < missing(&self.pieces) {
+        self.catch_up().await?;
+        while 0 < missing(&self.pieces) && Instant::now() < patience {
+            tokio::time::sleep(LAST_PIECE_WAIT).await;
             self.catch_up().await?;
         }
         for (stream, summary) in summaries {

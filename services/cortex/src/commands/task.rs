@@ -24,7 +24,7 @@ use super::{
     Outcome, Session, parse,
     run::{WorkArgs, verdict},
     sign::sign_order,
-    tail::{self, Show},
+    tail::{Show, Tail},
 };
 use crate::{
     cli::Globals,
@@ -179,7 +179,7 @@ async fn logs(client: &Client, args: LogsArgs) -> Result<(), Fault> {
     let LogsArgs { id, follow, stream, offset } = args;
     let show = stream.map_or(Show::Both, |stream| Show::One(stream, offset));
     let task = resolve(client, &id).await?;
-    let mut tail = tail::open(client, &task, show).await?;
+    let mut tail = Tail::new(client, &task, show);
     let view = tail.view().await?;
     let ended = view.state.is_final() || view.state == TaskState::Lost;
     if !ended || !is_inline(&view) {
@@ -267,7 +267,7 @@ async fn wait(session: &Session, client: &Client, args: WaitArgs) -> Outcome {
     let task = resolve(client, &id).await?;
     let waiting = async {
         match state {
-            None => tail::open(client, &task, Show::Nothing).await?.until_end().await,
+            None => Tail::new(client, &task, Show::Nothing).until_end().await,
             Some(state) => until(client, &task, state).await,
         }
     };

@@ -1,4 +1,4 @@
-//! Contexts are kept, selected and refused by name, and never show their secrets.
+//! Contexts are kept, selected and refused by name.
 
 use super::*;
 
@@ -38,27 +38,19 @@ fn an_unknown_setting_is_named_and_no_password_is_quoted() {
 }
 
 #[test]
-fn one_way_to_log_in_is_enough() {
-    let options = context().connect_options().unwrap();
-    assert!(matches!(options.credentials, Credentials::UserPassword { .. }));
-    for broken in [
-        Context { password: None, ..context() },
-        Context { user: None, ..context() },
-        Context { token: Some("t".into()), ..context() },
-    ] {
-        assert_eq!(broken.connect_options().unwrap_err().code, ErrorCode::ConfigInvalid);
-    }
-}
-
-#[test]
-fn secrets_are_not_shown_when_debugging() {
-    assert!(!format!("{:?}", context()).contains("hunter2"));
+fn a_context_logs_in_with_its_credentials_file() {
+    let options = context().connect_options();
+    assert!(
+        matches!(options.credentials, Credentials::CredsFile(path) if path.ends_with("bob.creds"))
+    );
+    assert_eq!(options.inbox_prefix, "_INBOX.bob");
+    let options = Context { creds: None, ..context() }.connect_options();
+    assert!(matches!(options.credentials, Credentials::None));
 }
 
 fn context() -> Context {
     let mut context = Context::new("nats://127.0.0.1:4222", PrincipalId::parse("bob").unwrap());
-    context.user = Some("bob".into());
-    context.password = Some("hunter2".into());
+    context.creds = Some("/creds/bob.creds".into());
     context
 }
 

@@ -6,9 +6,9 @@ use super::*;
 fn what_was_made_once_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::at(dir.path());
-    let first = Material::ensure(&home).unwrap();
+    let first = Material::ensure(&home, OperatorPlace::Here).unwrap();
     let anchors = files::read(&first.anchors).unwrap();
-    let second = Material::ensure(&home).unwrap();
+    let second = Material::ensure(&home, OperatorPlace::Here).unwrap();
     assert!(first == second);
     assert_eq!(files::read(&second.anchors).unwrap(), anchors);
 }
@@ -16,7 +16,7 @@ fn what_was_made_once_is_kept() {
 #[test]
 fn both_keys_are_trusted_for_their_purpose_and_principal() {
     let dir = tempfile::tempdir().unwrap();
-    let material = Material::ensure(&Home::at(dir.path())).unwrap();
+    let material = Material::ensure(&Home::at(dir.path()), OperatorPlace::Here).unwrap();
     let anchors = TrustAnchors::from_file(&files::read(&material.anchors).unwrap()).unwrap();
     assert_eq!(anchors.cluster().as_str(), material.identities.cluster);
     for (path, principal) in [
@@ -33,23 +33,30 @@ fn both_keys_are_trusted_for_their_purpose_and_principal() {
 fn a_damaged_key_is_named_and_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::at(dir.path());
-    let material = Material::ensure(&home).unwrap();
+    let material = Material::ensure(&home, OperatorPlace::Here).unwrap();
     write_private(&material.owner_key, b"{}").unwrap();
-    let Err(fault) = Material::ensure(&home) else { panic!("a damaged key was accepted") };
+    let Err(fault) = Material::ensure(&home, OperatorPlace::Here) else {
+        panic!("a damaged key was accepted")
+    };
     assert_eq!(fault.code, ErrorCode::ConfigInvalid);
     assert!(fault.message.contains("owner.json"), "{fault}");
     assert_eq!(files::read(&material.owner_key).unwrap(), "{}");
 }
 
 #[test]
-fn every_account_has_a_name_and_password_of_its_own() {
-    let who = Identities::invent();
-    let accounts =
-        [Account::Owner, Account::Registry, Account::Scheduler, Account::Node, Account::Admin];
-    let names: BTreeSet<String> = accounts.iter().map(|account| who.login(*account).0).collect();
-    let passwords: BTreeSet<String> =
-        accounts.iter().map(|account| who.login(*account).1).collect();
-    assert_eq!((names.len(), passwords.len()), (5, 5));
+fn everybody_who_logs_in_has_credentials_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path());
+    let material = Material::ensure(&home, OperatorPlace::Here).unwrap();
+    let mut keys = BTreeSet::new();
+    for member in Member::ALL {
+        let principal = material.identities.principal(member);
+        let text = files::read(&home.creds(principal.as_str())).unwrap();
+        let creds = trust::nats::Creds::from_file(&text).unwrap();
+        assert_eq!(creds.summary().name, principal.as_str());
+        keys.insert(creds.summary().subject.clone());
+    }
+    assert_eq!(keys.len(), Member::ALL.len());
 }
 
 #[test]
@@ -58,6 +65,7 @@ fn the_person_has_the_systems_name_unless_it_is_taken_or_no_id() {
         (Some("Ada.Lovelace"), "ada-lovelace"),
         (Some("root"), "root"),
         (Some("local"), "owner"),
+        (Some("admin"), "owner"),
         (Some("scheduler"), "owner"),
         (Some("---"), "owner"),
         (Some(""), "owner"),

@@ -11,14 +11,13 @@ fn a_context_has_the_fields_that_the_nats_command_knows_and_only_its_owner_reads
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lab.json");
     let mut context = Context::new("nats://h:4222", PrincipalId::parse("bob").unwrap());
-    context.user = Some("bob".into());
-    context.password = Some("hunter2".into());
+    context.creds = Some("/creds/bob.creds".into());
     context.key = Some("/keys/bob.json".into());
     write(&path, &context).unwrap();
     let written: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let expected = json!({
         "description": "Cortex as bob", "url": "nats://h:4222", "inbox_prefix": "_INBOX.bob",
-        "user": "bob", "password": "hunter2",
+        "creds": "/creds/bob.creds",
     });
     assert_eq!(written, expected);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use agent_node::{CredentialsConfig, NodeConfig};
+use agent_node::NodeConfig;
 use jetstream_config::{
-    server_config::{Login, ServerConfig, render},
+    server_config::{ServerConfig, render},
     streams::{self, Replicas},
 };
-use schemas::{ErrorCode, Fault, PrincipalId, subject::ServiceName};
+use schemas::{ErrorCode, Fault, subject::ServiceName};
 
 use super::{child::Program, stale::broker_pid_file};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     context::Context,
     files::{self, FileError, write_private},
     home::Home,
-    material::{Account, LOCAL_NODE, Material},
+    material::{LOCAL_NODE, Material, Member},
 };
 
 /// The broker's name among the processes.
@@ -54,42 +54,39 @@ impl Ground<'_> {
 
     /// How the person reaches it.
     pub(crate) fn context(&self) -> Context {
-        let identities = &self.material.identities;
-        let mut context = self.login(identities.owner.clone(), Account::Owner);
-        context.cluster = Some(identities.cluster.clone());
+        let mut context = self.login(Member::Owner);
+        context.cluster = Some(self.material.identities.cluster.clone());
         context.key = Some(self.material.owner_key.clone());
         context
     }
 
-    fn login(&self, principal: PrincipalId, account: Account) -> Context {
-        let (user, password) = self.material.identities.login(account);
-        let mut context = Context::new(self.url(), principal);
-        context.user = Some(user);
-        context.password = Some(password);
+    /// How whoever looks after the broker reaches it.
+    pub(crate) fn admin(&self) -> Context {
+        self.login(Member::Admin)
+    }
+
+    fn login(&self, member: Member) -> Context {
+        let mut context = Context::new(self.url(), self.material.identities.principal(member));
+        context.creds = Some(self.home.creds(context.principal.as_str()));
         context
     }
 
     /// The broker under its guard.
     pub(crate) fn broker(&self) -> Result<Program, Fault> {
         let config = self.home.run().join("nats.conf");
-        let login = |account| {
-            let (user, password) = self.material.identities.login(account);
-            Login { user, password }
-        };
         let wanted = streams::storage_bytes(&streams::all(Replicas::One));
-        let accounts = [Account::Owner, Account::Registry, Account::Scheduler, Account::Node];
         let text = render(&ServerConfig {
             name: "cortex".to_owned(),
             host: "127.0.0.1".to_owned(),
             port: i32::from(self.port),
             store_dir: self.home.broker_store(),
             max_file_store_bytes: wanted + wanted / STORE_HEADROOM_DIVISOR,
-            cortex_users: accounts.map(login).into(),
-            system_users: vec![login(Account::Admin)],
+            operator: self.material.authority.operator(self.home.broker_accounts())?,
         })
         .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
         write_private(&config, text.as_bytes())?;
         files::make_private_dir(&self.home.broker_store())?;
+        files::make_private_dir(&self.home.broker_accounts())?;
         let pid_file = broker_pid_file(self.home);
         let server = [self.broker.as_os_str(), "-c".as_ref(), config.as_os_str()];
         let server = server.into_iter().chain(["-P".as_ref(), pid_file.as_os_str()]);
@@ -100,19 +97,17 @@ impl Ground<'_> {
     /// One service.
     pub(crate) fn service(&self, service: ServiceName) -> Result<Program, Fault> {
         let name = service.as_str();
-        let (account, signs) = match service {
-            ServiceName::Registry => (Account::Registry, false),
-            ServiceName::Scheduler => (Account::Scheduler, true),
+        let signs = match service {
+            ServiceName::Registry => false,
+            ServiceName::Scheduler => true,
         };
-        let principal = PrincipalId::parse(name)
-            .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?;
         let settings = ServiceSettings {
             state_dir: self.home.state_of(name),
             replicas: Replicas::One.count(),
             waive_durability_proof: false,
             anchors: signs.then(|| self.material.anchors.clone()),
             key: signs.then(|| self.material.scheduler_key.clone()),
-            broker: self.login(principal, account),
+            broker: self.login(Member::Service(service)),
         };
         let path = settings_path(self.home, name);
         write_private(&path, files::toml_text(&settings).as_bytes())?;
@@ -124,16 +119,11 @@ impl Ground<'_> {
     /// The local node.
     pub(crate) fn node(&self) -> Result<Program, Fault> {
         let identities = &self.material.identities;
-        let id = PrincipalId::parse(LOCAL_NODE)
-            .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?;
+        let id = identities.principal(Member::Node);
+        let creds = self.home.creds(id.as_str());
         let state_dir = self.home.state_of("node");
         let mut config = NodeConfig::new(id, self.url(), state_dir, self.material.anchors.clone());
-        let (user, password) = identities.login(Account::Node);
-        config.credentials = CredentialsConfig {
-            user: Some(user),
-            password: Some(password),
-            ..CredentialsConfig::default()
-        };
+        config.creds = Some(creds);
         config.owner = Some(identities.owner.clone());
         config.slots = self.slots;
         config.drain_grace_ms = Some(DRAIN_GRACE_MS);

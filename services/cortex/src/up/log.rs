@@ -81,10 +81,6 @@ pub(crate) async fn pump(name: String, from: impl AsyncRead + Unpin, log: Arc<Mu
 
 /// Whether a line of ours or of nats-server says that something is wrong.
 fn is_warning(line: &str) -> bool {
-    // The file with the passwords is private and made anew at every start.
-    if line.contains("Plaintext passwords detected") {
-        return false;
-    }
     let head: String = line.chars().take(80).collect();
     [" WARN ", " ERROR ", "[WRN]", "[ERR]", "[FTL]", "error ", "panicked at"]
         .iter()
@@ -131,6 +127,5 @@ mod tests {
         assert!(is_warning("2026-01-01T00:00:00Z  WARN runtime: slow"));
         assert!(is_warning("[7] 2026/01/01 00:00:00.0 [ERR] no"));
         assert!(!is_warning("2026-01-01T00:00:00Z  INFO runtime: ready"));
-        assert!(!is_warning("[7] 2026/01/01 00:00:00.0 [WRN] Plaintext passwords detected, use"));
     }
 }

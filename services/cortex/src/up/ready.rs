@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use client::Client;
+use jetstream_config::{
+    Destructive, apply,
+    streams::{self, Replicas},
+};
 use schemas::{
     Audience, ErrorCode, Fault, FaultClass, PrincipalId,
     registry::{AgentRequest, AgentStatus, AgentView, GetAgentsAnswer, GetAgentsRequest, verb},
@@ -15,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     commands::{
         sign::{Order, sign_order},
-        tail::{self, Show},
+        tail::{Show, Tail},
     },
     context::Context,
     material::LOCAL_NODE,
@@ -31,12 +35,21 @@ const TASK_LIVES: Duration = Duration::from_secs(60);
 /// What the first task says.
 const GREETING: &str = "ready";
 
-/// Connects as the person as soon as the broker lets anybody in.
+/// Connects as whom the context says as soon as the broker lets anybody in.
 pub(crate) async fn broker(context: &Context) -> Result<Client, Fault> {
-    let mut options = context.connect_options()?;
+    let mut options = context.connect_options();
     options.name = "cortex-up".to_owned();
     options.connect_within = Some(PATIENCE);
     Client::connect(options).await.map_err(|error| error.to_fault())
+}
+
+/// Makes streams and buckets as they should be, as who may: services cannot.
+pub(crate) async fn streams(admin: &Context) -> Result<(), Fault> {
+    let client = broker(admin).await?;
+    let wanted = streams::all(Replicas::One);
+    let made = apply(client.nats(), &wanted, Destructive::Withheld).await;
+    client.close().await;
+    made.map(drop).map_err(|error| error.fault())
 }
 
 /// Waits until a service answers.
@@ -123,7 +136,7 @@ pub(crate) async fn first_task(client: &Client, context: &Context) -> Result<(),
         lives: TASK_LIVES,
     };
     let signed = sign_order(context, order)?;
-    let mut tail = tail::open(client, &signed.task, Show::Nothing).await?;
+    let mut tail = Tail::new(client, &signed.task, Show::Nothing);
     submit(client, &signed.request).await?;
     let view = timeout(PATIENCE, tail.until_end()).await.map_err(|_| {
         let message = format!("the first task has not come back within {PATIENCE:?}");

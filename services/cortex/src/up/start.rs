@@ -14,10 +14,11 @@ use super::{
     supervise::{Board, Crew},
 };
 use crate::{
+    authority::OperatorPlace,
     broker::Search,
     cli::Globals,
     commands::{Outcome, printer, serve::chain},
-    context::{Contexts, LOCAL},
+    context::{ADMIN, Contexts, LOCAL},
     files::{FileError, make_private_dir},
     home::{HOME_VARIABLE, Home},
     material::Material,
@@ -69,7 +70,7 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
     let began = Instant::now();
     let mut stop = signals::stop(Supervision::of(args.supervised))?;
     stale::end_all(home).await?;
-    let material = Material::ensure(home)?;
+    let material = Material::ensure(home, OperatorPlace::Here)?;
     let broker = find_broker().await?;
     let port = port::choose(args.nats_port)?;
     let ground = Ground { home, material: &material, broker, port, slots: args.slots };
@@ -128,7 +129,10 @@ async fn start_all(
         crew.start(step.program(ground)?);
         let ready = async {
             match (&client, step) {
-                (None, _) | (_, Step::Broker) => client = Some(ready::broker(&context).await?),
+                (None, _) | (_, Step::Broker) => {
+                    ready::streams(&ground.admin()).await?;
+                    client = Some(ready::broker(&context).await?);
+                }
                 (Some(client), Step::Service(service)) => ready::service(client, service).await?,
                 (Some(client), Step::Node) => {
                     ready::node(client).await?;
@@ -175,6 +179,7 @@ async fn find_broker() -> Result<PathBuf, Fault> {
 fn keep_context(ground: &Ground<'_>) -> Result<(), Fault> {
     let contexts = Contexts::new(ground.home);
     contexts.write(LOCAL, &ground.context())?;
+    contexts.write(ADMIN, &ground.admin())?;
     match contexts.selected()? {
         Some(_) => Ok(()),
         None => contexts.select(LOCAL),
@@ -201,6 +206,8 @@ pub(crate) fn announce(
         note(&format!("\nIn other terminals:\n  export {HOME_VARIABLE}={}", root.display()));
     }
     note("\nTry:\n  cortex agent ls\n  cortex run --on local -- uname -a\n  cortex task ls\n");
-    note("With the plain nats command:\n  eval \"$(cortex ctx env)\"; nats sub 'cortex.ev.>'\n");
+    note("With the plain nats command:");
+    note("  eval \"$(cortex ctx env)\"; nats micro ls");
+    note("  eval \"$(cortex ctx env admin)\"; nats sub 'cortex.ev.>'\n");
     Ok(())
 }

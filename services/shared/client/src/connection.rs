@@ -59,9 +59,7 @@ impl Client {
             let delay = backoff::reconnect_delay(attempt, rand::random());
             let late = until.is_some_and(|until| until <= Instant::now() + delay);
             let hopeless = match error {
-                ConnectError::Url { .. }
-                | ConnectError::Seed { .. }
-                | ConnectError::Login { .. } => true,
+                ConnectError::Url { .. } | ConnectError::Login { .. } => true,
                 // Whoever waits for ever also waits for the broker to be told about them.
                 ConnectError::Refused { .. } => until.is_some(),
                 ConnectError::Unreachable { .. } | ConnectError::Inbox { .. } => false,
@@ -78,7 +76,7 @@ impl Client {
         let link = Arc::new(Link::new(&options.inbox_prefix));
         let addresses = parse_addresses(options)?;
         let login = login(&options.credentials);
-        let nats = nats_options(options, &link, login.as_ref()).await?;
+        let nats = nats_options(options, &link, login.as_ref());
         let connected = nats.connect(addresses).await;
         let nats = connected.map_err(|error| connect_error(options, login.as_ref(), error))?;
         let inbox = Inbox::open(&nats, &options.inbox_prefix)
@@ -198,23 +196,20 @@ fn parse_addresses(options: &ConnectOptions) -> Result<Vec<async_nats::ServerAdd
     addresses.into_iter().map(|address| address.parse().map_err(invalid)).collect()
 }
 
-/// What there is to log in with, where that is a JWT.
+/// What there is to log in with.
 fn login(credentials: &Credentials) -> Option<Login> {
     match credentials {
         Credentials::CredsFile(path) => Some(Login::from_file(path.clone())),
         Credentials::Creds(creds) => Some(Login::given(creds.clone())),
-        Credentials::None
-        | Credentials::UserPassword { .. }
-        | Credentials::Token(_)
-        | Credentials::NkeySeedFile(_) => None,
+        Credentials::None => None,
     }
 }
 
-async fn nats_options(
+fn nats_options(
     options: &ConnectOptions,
     link: &Arc<Link>,
     login: Option<&Login>,
-) -> Result<async_nats::ConnectOptions, ConnectError> {
+) -> async_nats::ConnectOptions {
     let (events, link) = (Arc::clone(link), Arc::clone(link));
     let nats = login.map_or_else(async_nats::ConnectOptions::new, Login::options);
     let nats = nats
@@ -228,23 +223,10 @@ async fn nats_options(
             let link = Arc::clone(&events);
             async move { link.hear(event) }
         });
-    let nats = match &options.ca {
+    match &options.ca {
         Some(path) => nats.add_root_certificates(path.clone()),
         None => nats,
-    };
-    Ok(match &options.credentials {
-        Credentials::None | Credentials::CredsFile(_) | Credentials::Creds(_) => nats,
-        Credentials::UserPassword { user, password } => {
-            nats.user_and_password(user.clone(), password.clone())
-        }
-        Credentials::Token(token) => nats.token(token.clone()),
-        Credentials::NkeySeedFile(path) => {
-            let seed = tokio::fs::read_to_string(path)
-                .await
-                .map_err(|source| ConnectError::Seed { path: path.clone(), source })?;
-            nats.nkey(seed.trim().to_owned())
-        }
-    })
+    }
 }
 
 fn connect_error(

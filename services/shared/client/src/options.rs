@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use schemas::{ErrorCode, Fault, PrincipalId, subject::INBOX_PREFIX};
+use schemas::{ErrorCode, Fault, PrincipalId, subject::inbox_prefix};
 use trust::nats::Creds;
 
 use crate::login::LoginError;
@@ -42,7 +42,7 @@ impl ConnectOptions {
             ca: None,
             max_reconnects: None,
             connect_within: Some(CONNECT_WITHIN),
-            inbox_prefix: format!("{INBOX_PREFIX}.{principal}"),
+            inbox_prefix: inbox_prefix(&principal),
             principal,
         }
     }
@@ -59,17 +59,6 @@ pub enum Credentials {
     /// Nothing: the broker asks for none.
     #[default]
     None,
-    /// A user of the broker's configuration.
-    UserPassword {
-        /// The user's name there.
-        user: String,
-        /// The user's password there.
-        password: String,
-    },
-    /// A token of the broker's configuration.
-    Token(String),
-    /// A file that holds the seed of an nkey.
-    NkeySeedFile(PathBuf),
     /// A file with JWT and seed, as the NATS tools write it; read anew for each connection, so that
     /// it can be renewed.
     CredsFile(PathBuf),
@@ -81,9 +70,6 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("None"),
-            Self::UserPassword { user, .. } => write!(f, "UserPassword({user:?}, ...)"),
-            Self::Token(_) => f.write_str("Token(...)"),
-            Self::NkeySeedFile(path) => write!(f, "NkeySeedFile({path:?})"),
             Self::CredsFile(path) => write!(f, "CredsFile({path:?})"),
             Self::Creds(creds) => write!(f, "{creds:?}"),
         }
@@ -99,15 +85,6 @@ pub enum ConnectError {
         /// What was given.
         url: String,
         /// What is wrong with it.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The seed of the nkey cannot be read.
-    #[error("reading the nkey seed in {path:?}")]
-    Seed {
-        /// Where it should be.
-        path: PathBuf,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
@@ -156,7 +133,7 @@ impl ConnectError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Url { .. } | Self::Seed { .. } | Self::Login { .. } => ErrorCode::ConfigInvalid,
+            Self::Url { .. } | Self::Login { .. } => ErrorCode::ConfigInvalid,
             Self::Refused { .. } => ErrorCode::PermissionDenied,
             Self::Unreachable { .. } | Self::Inbox { .. } => ErrorCode::Unreachable,
         }

@@ -16,7 +16,7 @@ use async_nats::{Message, Subject, Subscriber};
 use futures::StreamExt;
 use schemas::{
     ErrorCode, Fault, PrincipalId, Timestamp,
-    subject::{self, INBOX_PREFIX, ServiceName},
+    subject::{self, ServiceName},
 };
 use tokio::{task::AbortHandle, time::Instant};
 
@@ -101,8 +101,11 @@ impl Responder {
     }
 
     fn admit(&self, message: Message) -> Option<IncomingRequest> {
-        let Some(reply) = message.reply.filter(is_inbox) else {
-            tracing::warn!(subject = %message.subject, "a request without an inbox is dropped");
+        let principal = principal_of(&message.subject);
+        let Some(reply) = message.reply.filter(|reply| may_hear(principal.as_ref().ok(), reply))
+        else {
+            let subject = &message.subject;
+            tracing::warn!(%subject, "a request without an inbox of its sender's is dropped");
             return None;
         };
         let verb = verb_of(&message.subject, self.info.name, self.info.verbs);
@@ -113,10 +116,7 @@ impl Responder {
             verb: verb.as_ref().ok().copied(),
             heard_at: Instant::now(),
         };
-        let read = || {
-            let principal = principal_of(&message.subject)?;
-            Ok((principal, verb?, RequestHeaders::read(message.headers.as_ref())?))
-        };
+        let read = || Ok((principal?, verb?, RequestHeaders::read(message.headers.as_ref())?));
         match read() {
             Ok((principal, verb, headers)) => {
                 let body = message.payload;
@@ -136,11 +136,13 @@ impl Drop for Responder {
     }
 }
 
-/// The broker does not check where an answer is sent to, so anybody could aim one at a subject
-/// that only this service may use.
-fn is_inbox(reply: &Subject) -> bool {
-    let rest = reply.strip_prefix(INBOX_PREFIX).and_then(|rest| rest.strip_prefix('.'));
-    rest.is_some_and(|rest| !rest.is_empty())
+/// The broker does not check where an answer is sent to: a sender could aim it at a subject that only
+/// this service may use, or at somebody else, who would take it for an answer of ours.
+fn may_hear(principal: Option<&PrincipalId>, reply: &Subject) -> bool {
+    match principal {
+        Some(principal) => subject::is_inbox_of(principal, reply),
+        None => subject::is_inbox(reply),
+    }
 }
 
 fn principal_of(subject: &str) -> Result<PrincipalId, Fault> {

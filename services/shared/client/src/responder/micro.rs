@@ -7,7 +7,7 @@ use futures::{StreamExt, stream::SelectAll};
 use schemas::subject;
 use serde_json::{Value, json};
 
-use super::{ServeError, ServiceInfo, incoming, is_inbox, stats::Stats};
+use super::{ServeError, ServiceInfo, incoming, stats::Stats};
 
 /// What can be asked of every service.
 const QUESTIONS: [&str; 3] = ["PING", "INFO", "STATS"];
@@ -40,7 +40,7 @@ pub(super) async fn describe(
     stats: Arc<Stats>,
 ) {
     while let Some(Message { subject, reply, .. }) = heard.next().await {
-        let Some(reply) = reply.filter(is_inbox) else { continue };
+        let Some(reply) = reply.filter(|reply| subject::is_inbox(reply)) else { continue };
         let question = subject.split('.').nth(1).unwrap_or_default();
         if let Some(answer) = answer(question, &info, &stats) {
             incoming::send(nats.clone(), reply, None, answer.to_string().into());

@@ -27,17 +27,23 @@ fn a_principal_must_be_an_id() {
 }
 
 #[test]
-fn answers_go_to_inboxes_only() {
+fn answers_go_to_inboxes_of_whoever_asks_only() {
+    let bob = PrincipalId::parse("bob").unwrap();
     for (reply, expected) in [
         ("_INBOX.bob.1", true),
+        ("_INBOX.eve.1", false),
+        ("_INBOX.bob", false),
         ("_INBOX", false),
         ("_INBOX_bob.1", false),
         ("_INBOXES.bob.1", false),
         ("cortex.cmd.registry.scheduler.submit", false),
         ("$JS.API.STREAM.DELETE.x", false),
     ] {
-        assert_eq!(is_inbox(&Subject::from(reply)), expected, "{reply}");
+        assert_eq!(may_hear(Some(&bob), &Subject::from(reply)), expected, "{reply}");
     }
+    // Whoever is nobody can still be told so.
+    assert!(may_hear(None, &Subject::from("_INBOX.1")));
+    assert!(!may_hear(None, &Subject::from("cortex.hb.bob")));
 }
 
 #[test]
