@@ -13,7 +13,7 @@ fn bad_requests_leave_with_code_message_hint_and_status() {
         ("run --on local -- no-such-program", "COMMAND_NOT_FOUND", 3),
         ("task show 0123456789abcdef0123456789abcdef", "TASK_NOT_FOUND", 3),
         ("task show ffff", "TASK_NOT_FOUND", 3),
-        ("--as eve run --on local -- true", "KEY_NOT_VALID", 4),
+        ("--as eve run --on local -- true", "PERMISSION_DENIED", 4),
         ("rebuild cortex_nonsense", "INVALID_VALUE", 2),
         ("explain NO_SUCH_CODE", "INVALID_VALUE", 2),
         ("ctx select nowhere", "CONFIG_INVALID", 2),

@@ -92,3 +92,29 @@ fn a_broker_that_keeps_ending_is_given_up_with_the_end_of_its_log() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("nats keeps ending") && text.contains("the disk is on fire"), "{text}");
 }
+
+#[test]
+fn the_operators_seed_can_be_taken_away_before_anything_runs() {
+    let mut cortex = Cortex::absent();
+    let apart = tempfile::tempdir().unwrap();
+    let directory = apart.path().to_str().unwrap().to_owned();
+    let words = ["init", "--operator", &directory];
+    assert_eq!(cortex.run(&words).code, Some(0));
+    let seed = std::fs::read_to_string(apart.path().join("operator.seed")).unwrap();
+    assert!(seed.starts_with("SO"), "no seed of an operator");
+    let keys = cortex.home.path().join("config/keys/broker.toml");
+    let kept = std::fs::read_to_string(keys).unwrap();
+    assert!(!kept.contains(&seed), "the seed is kept here as well");
+    drop(apart);
+
+    let again = cortex.run(&words);
+    assert_eq!(again.code, Some(2), "{again:?}");
+    assert!(again.stderr.contains("CONFIG_INVALID"), "{again:?}");
+    assert_eq!(cortex.run(&["init"]).code, Some(0), "what is there is kept");
+    cortex.start();
+    assert_eq!(cortex.run(&["run", "--on", "local", "--", "true"]).code, Some(0));
+    let found = cortex.run(&["doctor"]);
+    assert!(found.code == Some(0) && found.stdout.contains("its own kept apart"), "{found:?}");
+    let another = cortex.run(&["--as", "eve", "doctor"]);
+    assert!(another.code == Some(1) && another.stdout.contains("not of eve"), "{another:?}");
+}
