@@ -152,8 +152,8 @@ pub struct Caller {
 pub enum Request<D: Decider> {
     /// To be decided.
     Command(D::Command),
-    /// To be decided, and never answered from the record when it is repeated: its answer is only
-    /// good while the present state says so.
+    /// To be decided anew whenever it is repeated, and never answered from the record: the command
+    /// is idempotent by itself, or its answer is only good while the present state says so.
     Unrepeatable(D::Command),
     /// To be answered.
     Query(D::Query),
