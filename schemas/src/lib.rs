@@ -8,6 +8,7 @@
 pub mod agent;
 mod capability;
 pub mod claims;
+pub mod credential;
 mod fault;
 pub mod feed;
 pub mod frame;
@@ -27,6 +28,7 @@ mod time;
 
 pub use capability::{CAPABILITY_BYTES_MAX, Capability, InvalidCapability};
 pub use claims::Audience;
+pub use credential::CredentialReference;
 pub use fault::{ErrorCode, Fault, FaultClass};
 pub use frame::Cursor;
 pub use hash::{InvalidHash, Sha256Hash, hex};

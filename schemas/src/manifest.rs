@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, ErrorCode, Fault, PrincipalId};
+use crate::{Capability, CredentialReference, ErrorCode, Fault, PrincipalId, credential};
 
 /// Most capabilities of all three sorts together.
 pub const CAPABILITIES_MAX: usize = 512;
@@ -186,7 +186,7 @@ impl Manifest {
         check_table("labels", &self.labels)?;
         check_table("credentials", &self.credentials)?;
         for (name, reference) in &self.credentials {
-            check_reference(name, reference)?;
+            check_credential(name, reference)?;
         }
         self.limits.validate()?;
         match self.heartbeat_interval {
@@ -280,14 +280,14 @@ fn check_table(field: &str, table: &BTreeMap<String, String>) -> Result<(), Faul
     Ok(())
 }
 
-fn check_reference(name: &str, reference: &str) -> Result<(), Fault> {
-    const SCHEMES: [&str; 5] = ["keychain:", "k8s-secret:", "systemd-cred:", "file:", "env:"];
-    if SCHEMES.iter().any(|scheme| reference.starts_with(scheme)) {
-        return Ok(());
+fn check_credential(name: &str, reference: &str) -> Result<(), Fault> {
+    if let Some(problem) = credential::name_problem(name) {
+        return Err(invalid("credentials", &format!("has a name that {problem}")));
     }
-    // The value is left out of the error: somebody may have put the secret itself there.
-    let problem = "must be a reference: keychain:, k8s-secret:, systemd-cred:, file: or env:";
-    Err(invalid(&format!("credentials.{name}"), problem))
+    let field = format!("credentials.{name}");
+    CredentialReference::parse(reference)
+        .map(drop)
+        .map_err(|error| invalid(&field, &error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! What a task is: its specification, how it lives, and how it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorCode, Fault, PrincipalId, Sha256Hash, Timestamp, sandbox::Property};
+use crate::{
+    ErrorCode, Fault, PrincipalId, Sha256Hash, Timestamp,
+    credential::{CREDENTIALS_MAX, name_problem},
+    sandbox::Property,
+};
 
 /// Longest run that a task may ask for, in milliseconds (24 h).
 pub const TIME_LIMIT_MS_MAX: u64 = 24 * 3600 * 1000;
@@ -15,6 +19,8 @@ pub const TIME_LIMIT_MS_DEFAULT: u64 = 3600 * 1000;
 pub const OUTPUT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Output that is kept when the task names no limit, in bytes.
 pub const OUTPUT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
+/// Names the folder of a run's credentials in its environment, as systemd does.
+pub const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 
 /// What is to be done. Signed by whoever asks for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +47,10 @@ pub struct TaskSpec {
     /// Properties of the sandbox that the node must enforce.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
+    /// Credentials that the run shall find in `$CREDENTIALS_DIRECTORY`, by their names in the
+    /// node's manifest; each once, 16 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<String>,
 }
 
 /// The kinds of work.
@@ -119,6 +129,7 @@ impl TaskSpec {
             idempotent: false,
             labels: BTreeMap::new(),
             properties: Vec::new(),
+            credentials: Vec::new(),
         }
     }
 
@@ -147,6 +158,7 @@ impl TaskSpec {
         if OUTPUT_BYTES_MAX < self.output_limit_bytes() {
             return invalid("output_limit_bytes must be at most 1 GiB");
         }
+        self.credentials_problem().map_or(Ok(()), |problem| invalid(&problem))?;
         match &self.work {
             Work::Echo { .. } => Ok(()),
             Work::Command { argv, cwd, env, .. } => {
@@ -162,6 +174,31 @@ impl TaskSpec {
                 }
                 Ok(())
             }
+        }
+    }
+
+    fn credentials_problem(&self) -> Option<String> {
+        let names = &self.credentials;
+        if CREDENTIALS_MAX < names.len() {
+            return Some(format!("credentials must be at most {CREDENTIALS_MAX}"));
+        }
+        if let Some(problem) = names.iter().find_map(|name| name_problem(name)) {
+            return Some(format!("a name in credentials {problem}"));
+        }
+        let unique: BTreeSet<&String> = names.iter().collect();
+        if unique.len() < names.len() {
+            return Some("credentials names one twice".to_owned());
+        }
+        match &self.work {
+            Work::Echo { .. } if !names.is_empty() => {
+                Some("an echo runs nothing that could use credentials".to_owned())
+            }
+            Work::Command { env, .. }
+                if !names.is_empty() && env.contains_key(CREDENTIALS_VARIABLE) =>
+            {
+                Some(format!("env must not name {CREDENTIALS_VARIABLE} beside credentials"))
+            }
+            Work::Echo { .. } | Work::Command { .. } => None,
         }
     }
 }
@@ -296,7 +333,7 @@ pub struct Usage {
     pub leftovers: u32,
 }
 
-/// What a run wrote to one stream.
+/// What a run wrote to one stream; of a run that had credentials, with their values masked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSummary {
@@ -304,7 +341,8 @@ pub struct OutputSummary {
     pub bytes: u64,
     /// Those that were over the limit and not kept.
     pub dropped: u64,
-    /// SHA-256 of all of them; absent when there were none.
+    /// SHA-256 of all of them; absent when there were none, or when some were dropped of a run
+    /// that had credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256Hash>,
     /// All of them in base64, when they are few; longer output is in the output stream.
@@ -328,6 +366,9 @@ pub struct TaskView {
     pub audience: crate::Audience,
     /// What is to be done.
     pub spec: TaskSpec,
+    /// The task that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<crate::TaskId>,
     /// The node that has or had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<PrincipalId>,

@@ -54,8 +54,16 @@ fn credentials_are_references_and_a_secret_is_never_repeated() {
     let fault = manifest.validate().unwrap_err();
     assert!(fault.message.starts_with("credentials.proxmox must be a reference"), "{fault}");
     assert!(!fault.to_string().contains("hunter2"), "{fault}");
-    let reference = "k8s-secret:cortex/proxmox-creds#token".to_owned();
-    check(|it| it.credentials = BTreeMap::from([("proxmox".to_owned(), reference)]), None);
+    let named =
+        |name: &str, reference: &str| BTreeMap::from([(name.to_owned(), reference.to_owned())]);
+    let reference = "k8s-secret:cortex/proxmox-creds#token";
+    check(|it| it.credentials = named("proxmox", reference), None);
+    let problem = "credentials.proxmox must be a reference of the form file:PATH: \
+                   the path is not absolute";
+    check(|it| it.credentials = named("proxmox", "file:token"), Some(problem));
+    let problem = "credentials has a name that must be letters, digits, dots, - and _, \
+                   and not begin with a dot";
+    check(|it| it.credentials = named("a/b", reference), Some(problem));
 }
 
 #[test]

@@ -31,6 +31,36 @@ fn a_command_names_a_program_and_holds_no_nul() {
 }
 
 #[test]
+fn credentials_are_asked_for_by_name_each_once_and_for_a_command() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let sixteen: Vec<String> = (0..16).map(|number| format!("c{number}")).collect();
+    check(|it| it.credentials = names(&["token", "db.password"]), None);
+    check(|it| it.credentials = sixteen.clone(), None);
+    let seventeen = [sixteen.clone(), names(&["more"])].concat();
+    check(|it| it.credentials = seventeen, Some("credentials must be at most 16"));
+    check(|it| it.credentials = names(&["a", "a"]), Some("credentials names one twice"));
+    check(|it| it.credentials = names(&[""]), Some("a name in credentials is empty"));
+    let problem = "must be letters, digits, dots, - and _, and not begin with a dot";
+    let problem = format!("a name in credentials {problem}");
+    check(|it| it.credentials = names(&["../x"]), Some(&problem));
+    let echo = |it: &mut TaskSpec| {
+        it.work = Work::Echo { text: String::new() };
+        it.credentials = names(&["token"]);
+    };
+    check(echo, Some("an echo runs nothing that could use credentials"));
+}
+
+#[test]
+fn where_credentials_are_is_not_for_a_task_to_say() {
+    let both = |it: &mut TaskSpec| {
+        it.work = with_env("CREDENTIALS_DIRECTORY", "/elsewhere");
+        it.credentials = vec!["token".to_owned()];
+    };
+    check(both, Some("env must not name CREDENTIALS_DIRECTORY beside credentials"));
+    check(|it| it.work = with_env("CREDENTIALS_DIRECTORY", "/elsewhere"), None);
+}
+
+#[test]
 fn a_summary_is_one_printable_line() {
     assert_eq!(command(&["echo", "a\nb", "\u{1b}[31m"]).summary(), "echo a\\nb \\u{1b}[31m");
     assert_eq!(command(&["x".repeat(1000).as_str()]).summary().len(), 200);
