@@ -8,6 +8,7 @@ use crate::streams::{Replicas, Role, Wanted};
 
 fn file(bucket: Bucket) -> &'static str {
     match bucket {
+        Bucket::Principals => include_str!("../buckets/cortex_principals.json"),
         Bucket::Agents => include_str!("../buckets/cortex_agents.json"),
         Bucket::Tasks => include_str!("../buckets/cortex_tasks.json"),
         Bucket::Envelopes => include_str!("../buckets/cortex_envelopes.json"),

@@ -14,13 +14,15 @@ pub enum NodeChannel {
     Task,
     /// [`CancelOrder`]: end it.
     Cancel,
+    /// [`RosterNotice`]: there is a new list of who is out.
+    Roster,
     /// [`Ping`], answered with [`Pong`]: proves that the node hears its tasks.
     Ping,
 }
 
 impl NodeChannel {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Task, Self::Cancel, Self::Ping];
+    pub const ALL: [Self; 4] = [Self::Task, Self::Cancel, Self::Roster, Self::Ping];
 
     /// The last word of the subject.
     #[must_use]
@@ -28,6 +30,7 @@ impl NodeChannel {
         match self {
             Self::Task => "task",
             Self::Cancel => "cancel",
+            Self::Roster => "roster",
             Self::Ping => "ping",
         }
     }
@@ -174,6 +177,31 @@ pub struct TaskOffer {
     pub request: String,
     /// The signed assignment, in base64.
     pub assignment: String,
+    /// Certificates of all keys that signed any of this, in base64, each after the one that vouches
+    /// for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+    /// The tasks that asked for one another up to this one, from the first on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<Ancestor>,
+}
+
+/// A task that asked for another one, and the proof of who was to run it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ancestor {
+    /// The signed request, in base64.
+    pub request: String,
+    /// The signed assignment to the node that asked in its turn, in base64.
+    pub assignment: String,
+}
+
+/// There is a new roster; whoever hears it asks the registry for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RosterNotice {
+    /// Its version.
+    pub version: u64,
 }
 
 /// End a task.

@@ -7,12 +7,22 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, PrincipalId, Sha256Hash, TaskId};
+use crate::{
+    Capability, PrincipalId, Sha256Hash, TaskId,
+    grants::Grants,
+    key::{KeyId, KeyOffer},
+};
 
 /// Type of a signed request.
 pub const REQUEST_TYPE: &str = "application/vnd.cortex.task+cbor";
 /// Type of a signed assignment.
 pub const ASSIGNMENT_TYPE: &str = "application/vnd.cortex.assignment+cbor";
+/// Type of a signed order.
+pub const ORDER_TYPE: &str = "application/vnd.cortex.order+cbor";
+/// Type of a certificate.
+pub const CERTIFICATE_TYPE: &str = "application/vnd.cortex.certificate+cbor";
+/// Type of a signed roster.
+pub const ROSTER_TYPE: &str = "application/vnd.cortex.roster+cbor";
 
 /// Who may carry a request out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,8 +101,8 @@ pub struct RequestClaims {
     pub nonce: [u8; 16],
     /// The task's specification, as the JSON text that was signed.
     pub spec_json: String,
-    /// What the task may itself ask for; empty for nothing.
-    pub grants: Vec<Capability>,
+    /// What the task may itself ask for.
+    pub grants: Grants,
     /// The task that asked for this one, where there is one.
     pub parent: Option<TaskId>,
     /// W3C `traceparent`.
@@ -122,6 +132,58 @@ pub struct AssignmentClaims {
     pub attempt: u32,
     /// Term of the scheduler's log in which it was decided.
     pub term: u64,
+}
+
+/// Claims of a signed order: somebody changes whom others trust.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderClaims {
+    /// Whose key signed.
+    pub issuer: PrincipalId,
+    /// The service that shall carry it out.
+    pub service: PrincipalId,
+    /// Seconds since the Unix epoch.
+    pub issued_at_s: u64,
+    /// Seconds since the Unix epoch.
+    pub expires_at_s: u64,
+    /// Random; with the issuer it names the order, so handing it in twice is the same order.
+    pub nonce: [u8; 16],
+    /// The [`crate::enrolment::Order`], as the JSON text that was signed.
+    pub order_json: String,
+}
+
+/// Claims of a certificate: a key vouches for another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateClaims {
+    /// Whose key vouches.
+    pub issuer: PrincipalId,
+    /// Whose key it vouches for.
+    pub subject: PrincipalId,
+    /// That key, and what it may sign.
+    pub key: KeyOffer,
+    /// When this was signed, in seconds since the Unix epoch.
+    pub issued_at_s: u64,
+    /// First second in which the key may sign, since the Unix epoch.
+    pub not_before_s: u64,
+    /// First second in which it may sign no more, since the Unix epoch.
+    pub not_after_s: u64,
+    /// What may be asked for with it at all; anything when absent. A key that is bounded vouches for
+    /// no other.
+    pub bounds: Option<Grants>,
+}
+
+/// Claims of a roster: who is out, and who may act everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterClaims {
+    /// The registry.
+    pub issuer: PrincipalId,
+    /// When it was signed, in seconds since the Unix epoch.
+    pub issued_at_s: u64,
+    /// Ascends with every change; a lower one than seen before is not believed.
+    pub version: u64,
+    /// Keys that are out of use, in order. Nothing that they signed counts, whenever that was.
+    pub revoked: Vec<KeyId>,
+    /// People who may task every agent, in order.
+    pub overseers: Vec<PrincipalId>,
 }
 
 #[cfg(test)]

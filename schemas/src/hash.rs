@@ -25,23 +25,29 @@ impl Sha256Hash {
     ///
     /// Refuses any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidHash> {
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return Err(InvalidHash);
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-        }
-        Ok(Self(bytes))
+        unhex(text).map(Self).ok_or(InvalidHash)
     }
 }
 
-fn nibble(digit: u8) -> Result<u8, InvalidHash> {
+/// The bytes that lowercase hexadecimal digits name, exactly as many.
+#[must_use]
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
     match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(InvalidHash),
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
     }
 }
 

@@ -137,6 +137,15 @@ impl PrincipalPattern {
         }
     }
 
+    /// Whether everybody that `inner` means is meant here too.
+    #[must_use]
+    pub fn contains(&self, inner: &Self) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(stem) => inner.0.strip_suffix('*').unwrap_or(&inner.0).starts_with(stem),
+            None => self.0 == inner.0,
+        }
+    }
+
     /// The text as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,9 +1,9 @@
-//! Who may task whom: the one rule that registry, scheduler and node all apply.
+//! Who may see and task whom: the rules that registry, scheduler and node all apply.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Manifest, PrincipalId};
+use crate::{Manifest, PrincipalId, manifest::PrincipalPattern, principal::UserRole};
 
 /// Why a principal may not task an agent.
 #[derive(
@@ -32,28 +32,77 @@ impl Denial {
     }
 }
 
-/// What stands against `from` tasking the agent of `target`; nothing means that it may.
+/// Whoever wants to see or task an agent, and what is known of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// Who.
+    pub id: &'a PrincipalId,
+    /// What it says about itself, when it is an agent.
+    pub manifest: Option<&'a Manifest>,
+    /// Whose it is, when it is an agent.
+    pub owner: Option<&'a PrincipalId>,
+    /// What it may do, when it is a person.
+    pub role: Option<UserRole>,
+}
+
+impl<'a> Asker<'a> {
+    /// Somebody of whom nothing is known but the name.
+    #[must_use]
+    pub fn named(id: &'a PrincipalId) -> Self {
+        Self { id, manifest: None, owner: None, role: None }
+    }
+}
+
+/// An agent that somebody wants to see or task.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// What it says about itself.
+    pub manifest: &'a Manifest,
+    /// Whose it is.
+    pub owner: Option<&'a PrincipalId>,
+    /// With whom it is shared.
+    pub shared_with: &'a [PrincipalPattern],
+}
+
+impl Target<'_> {
+    fn is_shared_with(&self, asker: &PrincipalId) -> bool {
+        self.shared_with.iter().any(|pattern| pattern.covers(asker))
+    }
+}
+
+/// What stands against `asker` tasking the agent of `target`; nothing means that it may.
 ///
-/// The owner of an agent may always task it. Agents need both sides: their own `can_task` and the
-/// other's `accepts_tasks_from`. People have no manifest, so only the other's side counts.
+/// The owner of an agent may always task it, and so may admins and operators. Agents need both
+/// sides: their own `can_task` and the other's `accepts_tasks_from`. People have no manifest, so
+/// only the other's side counts; sharing an agent adds to that side.
 #[must_use]
-pub fn denials(
-    from: &PrincipalId,
-    manifest_of_from: Option<&Manifest>,
-    target: &Manifest,
-    owner: Option<&PrincipalId>,
-) -> Vec<Denial> {
-    if owner == Some(from) || *from == target.id {
+pub fn denials(asker: Asker<'_>, target: Target<'_>) -> Vec<Denial> {
+    let Asker { id, manifest, role, .. } = asker;
+    let overseer = role.is_some_and(UserRole::tasks_everything);
+    if overseer || target.owner == Some(id) || *id == target.manifest.id {
         return Vec::new();
     }
     let mut denials = Vec::new();
-    if manifest_of_from.is_some_and(|manifest| !manifest.may_task(&target.id)) {
+    if manifest.is_some_and(|manifest| !manifest.may_task(&target.manifest.id)) {
         denials.push(Denial::CanTaskMissing);
     }
-    if !target.accepts(from) {
+    if !target.manifest.accepts(id) && !target.is_shared_with(id) {
         denials.push(Denial::NotAccepted);
     }
     denials
+}
+
+/// Whether `asker` may know of the agent of `target`: it is theirs, was shared with them, accepts
+/// their tasks, has the same owner, or they see everything.
+#[must_use]
+pub fn sees(asker: Asker<'_>, target: Target<'_>) -> bool {
+    let Asker { id, owner, role, .. } = asker;
+    role.is_some_and(UserRole::sees_everything)
+        || *id == target.manifest.id
+        || target.owner == Some(id)
+        || (owner.is_some() && owner == target.owner)
+        || target.manifest.accepts(id)
+        || target.is_shared_with(id)
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! What is said to the registry, and what it records.
 
+mod event;
+
+pub use event::{CertifiedKey, RegistryEvent, Seat};
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -34,12 +38,28 @@ pub mod verb {
     pub const RELATIONSHIPS: &str = "relationships";
     /// [`super::AgentRequest`] to [`super::DeregisterAnswer`].
     pub const DEREGISTER: &str = "deregister";
+    /// [`crate::enrolment::OrderRequest`] to [`crate::enrolment::OrderAnswer`].
+    pub const ORDER: &str = "order";
+    /// [`crate::enrolment::RedeemRequest`] to [`crate::enrolment::Membership`]; with an invite only.
+    pub const REDEEM: &str = "redeem";
+    /// [`crate::enrolment::RenewRequest`] to [`crate::enrolment::Membership`].
+    pub const RENEW: &str = "renew";
+    /// [`crate::enrolment::GetRosterRequest`] to [`crate::enrolment::SignedRoster`].
+    pub const GET_ROSTER: &str = "get-roster";
+    /// [`crate::enrolment::GetPrincipalsRequest`] to [`crate::enrolment::GetPrincipalsAnswer`].
+    pub const GET_PRINCIPALS: &str = "get-principals";
+    /// [`crate::enrolment::GetInvitesRequest`] to [`crate::enrolment::GetInvitesAnswer`].
+    pub const GET_INVITES: &str = "get-invites";
+    /// [`crate::enrolment::GetTokensRequest`] to [`crate::enrolment::GetTokensAnswer`].
+    pub const GET_TOKENS: &str = "get-tokens";
+    /// [`crate::enrolment::UnsealRequest`] to [`crate::enrolment::UnsealAnswer`]; gateways only.
+    pub const UNSEAL: &str = "unseal";
     /// [`crate::feed::EventsRequest`] to [`crate::feed::EventsAnswer`].
     pub const EVENTS: &str = crate::feed::EVENTS_VERB;
     /// [`crate::projection::RebuildRequest`] to [`crate::projection::RebuildAnswer`].
     pub const REBUILD: &str = crate::projection::REBUILD_VERB;
     /// All of them.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 20] = [
         REGISTER,
         HEARTBEAT,
         GET_AGENTS,
@@ -50,6 +70,14 @@ pub mod verb {
         UPDATE_STATUS,
         RELATIONSHIPS,
         DEREGISTER,
+        ORDER,
+        REDEEM,
+        RENEW,
+        GET_ROSTER,
+        GET_PRINCIPALS,
+        GET_INVITES,
+        GET_TOKENS,
+        UNSEAL,
         EVENTS,
         REBUILD,
     ];
@@ -295,6 +323,9 @@ pub struct AgentView {
     pub node: Option<NodeReport>,
     /// Whose it is.
     pub owner: PrincipalId,
+    /// With whom it is shared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<PrincipalPattern>,
     /// Whether it has a node of its own on the broker; otherwise only its endpoint reaches it.
     pub enrolled: bool,
     /// Whether it is there.
@@ -341,78 +372,4 @@ pub struct Presence {
     pub heard_at: Timestamp,
     /// What it said.
     pub heartbeat: Heartbeat,
-}
-
-/// What the registry records.
-#[expect(
-    clippy::enum_variant_names,
-    reason = "the variant is the event's name in the log, where nothing else says what it is about"
-)]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum RegistryEvent {
-    /// An agent was announced for the first time, or announced itself differently.
-    AgentRegistered {
-        /// What it says about itself.
-        manifest: Box<Manifest>,
-        /// What its node measured.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        node: Option<Box<NodeReport>>,
-        /// Who announced it; only they may do so again.
-        registrant: PrincipalId,
-        /// Whose it is.
-        owner: PrincipalId,
-    },
-    /// Presence changed what is shown.
-    AgentStatusChanged {
-        /// Whose.
-        agent: PrincipalId,
-        /// What it was.
-        from: AgentStatus,
-        /// What it is.
-        to: AgentStatus,
-        /// Why.
-        reason: String,
-    },
-    /// A person set the status.
-    AgentStatusSet {
-        /// Whose.
-        agent: PrincipalId,
-        /// Who set it and to what.
-        set: StatusSet,
-    },
-    /// The status follows presence again.
-    AgentStatusReleased {
-        /// Whose.
-        agent: PrincipalId,
-        /// Who gave it back.
-        by: PrincipalId,
-    },
-    /// Left out of lists, for it was offline too long.
-    AgentArchived {
-        /// Who.
-        agent: PrincipalId,
-    },
-    /// Taken off the lists by its registrant or owner.
-    AgentDeregistered {
-        /// Who.
-        agent: PrincipalId,
-        /// By whom.
-        by: PrincipalId,
-    },
-}
-
-impl RegistryEvent {
-    /// The agent that the event is about.
-    #[must_use]
-    pub fn agent(&self) -> &PrincipalId {
-        match self {
-            Self::AgentRegistered { manifest, .. } => &manifest.id,
-            Self::AgentStatusChanged { agent, .. }
-            | Self::AgentStatusSet { agent, .. }
-            | Self::AgentStatusReleased { agent, .. }
-            | Self::AgentArchived { agent }
-            | Self::AgentDeregistered { agent, .. } => agent,
-        }
-    }
 }

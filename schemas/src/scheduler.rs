@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Audience, Capability, Cursor, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId,
-    Timestamp,
+    Audience, Cursor, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
     agent::OutputChunk,
+    grants::Grants,
     task::{Outcome, TaskSpec, TaskState, TaskView},
 };
 
@@ -28,6 +28,8 @@ pub mod verb {
     pub const GET_TASKS: &str = "get-tasks";
     /// [`super::OutputRequest`] to [`super::OutputAnswer`].
     pub const OUTPUT: &str = "output";
+    /// [`super::TaskRequest`] to [`super::ChainAnswer`].
+    pub const CHAIN: &str = "chain";
     /// [`super::TaskRequest`] to [`super::WhyAnswer`].
     pub const WHY: &str = "why";
     /// [`super::TaskRequest`] to [`crate::task::TaskView`]: a person settles a lost task.
@@ -37,8 +39,8 @@ pub mod verb {
     /// [`crate::projection::RebuildRequest`] to [`crate::projection::RebuildAnswer`].
     pub const REBUILD: &str = crate::projection::REBUILD_VERB;
     /// All of them.
-    pub const ALL: [&str; 12] = [
-        SUBMIT, START, REPORT, REFUSE, CANCEL, GET_TASK, GET_TASKS, OUTPUT, WHY, FORCE_LOST,
+    pub const ALL: [&str; 13] = [
+        SUBMIT, START, REPORT, REFUSE, CANCEL, GET_TASK, GET_TASKS, OUTPUT, CHAIN, WHY, FORCE_LOST,
         EVENTS, REBUILD,
     ];
 }
@@ -50,6 +52,9 @@ pub struct SubmitRequest {
     /// The signed envelope, in base64. Without it the answer is `UNSIGNED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<String>,
+    /// Certificates of the signer's key, in base64, each after the one that vouches for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
     /// For readers only; never trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendering: Option<serde_json::Value>,
@@ -264,6 +269,40 @@ pub struct OutputAnswer {
     pub waiting_for: Option<String>,
 }
 
+/// Answer to `chain`: which tasks asked for one another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainAnswer {
+    /// From the task that a person or a service asked for, to the one that was named.
+    pub ancestors: Vec<ChainLink>,
+    /// Tasks that the named one asked for, oldest first; 1000 at most.
+    pub children: Vec<ChainLink>,
+}
+
+/// A task as part of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainLink {
+    /// Which.
+    pub task: TaskId,
+    /// Where it is in its life.
+    pub state: TaskState,
+    /// Who signed.
+    pub issuer: PrincipalId,
+    /// The user it is for.
+    pub subject: PrincipalId,
+    /// Who may carry it out.
+    pub audience: Audience,
+    /// The node that has or had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<PrincipalId>,
+    /// What it may itself ask for.
+    #[serde(default, skip_serializing_if = "Grants::is_nothing")]
+    pub grants: Grants,
+    /// What it does, in one line.
+    pub summary: String,
+}
+
 /// Answer to `why`: why a task is where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -336,6 +375,9 @@ pub struct EnvelopeRow {
     pub envelope: String,
     /// SHA-256 of the envelope's bytes.
     pub envelope_hash: Sha256Hash,
+    /// Certificates of the signer's key, in base64, each after the one that vouches for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
 }
 
 /// What the scheduler records.
@@ -358,9 +400,15 @@ pub enum SchedulerEvent {
         audience: Audience,
         /// What is to be done.
         spec: Box<TaskSpec>,
-        /// What it may itself ask for.
+        /// Certificates of the signer's key, in base64, each after the one that vouches for it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        grants: Vec<Capability>,
+        certificates: Vec<String>,
+        /// What it may itself ask for.
+        #[serde(default, skip_serializing_if = "Grants::is_nothing")]
+        grants: Grants,
+        /// The task that asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<TaskId>,
         /// When the request expires.
         expires_at: Timestamp,
     },

@@ -213,6 +213,8 @@ pub fn streams_of(service: ServiceName) -> Vec<String> {
 pub enum Bucket {
     /// Agents and their manifests, by id.
     Agents,
+    /// Principals with their keys, by id.
+    Principals,
     /// Tasks, live and for a while finished, by id.
     Tasks,
     /// Signed requests of those tasks, by task id.
@@ -223,13 +225,15 @@ pub enum Bucket {
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Agents, Self::Tasks, Self::Envelopes, Self::Presence];
+    pub const ALL: [Self; 5] =
+        [Self::Agents, Self::Principals, Self::Tasks, Self::Envelopes, Self::Presence];
 
     /// The bucket's name, for example `cortex_agents`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Agents => "cortex_agents",
+            Self::Principals => "cortex_principals",
             Self::Tasks => "cortex_tasks",
             Self::Envelopes => "cortex_envelopes",
             Self::Presence => "cortex_presence",
@@ -252,7 +256,7 @@ impl Bucket {
     #[must_use]
     pub fn written_by(self) -> ServiceName {
         match self {
-            Self::Agents | Self::Presence => ServiceName::Registry,
+            Self::Agents | Self::Principals | Self::Presence => ServiceName::Registry,
             Self::Tasks | Self::Envelopes => ServiceName::Scheduler,
         }
     }
@@ -261,7 +265,7 @@ impl Bucket {
     #[must_use]
     pub fn projected_by(self) -> Option<ServiceName> {
         match self {
-            Self::Agents => Some(ServiceName::Registry),
+            Self::Agents | Self::Principals => Some(ServiceName::Registry),
             Self::Tasks | Self::Envelopes => Some(ServiceName::Scheduler),
             Self::Presence => None,
         }

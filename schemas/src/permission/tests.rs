@@ -24,9 +24,32 @@ fn of_a_person_only_the_other_side_counts() {
 fn the_owner_and_the_agent_itself_always_may() {
     let target = manifest("target", &[], &[]);
     let owner = id("owner");
-    assert_eq!(denials(&owner, None, &target, Some(&owner)), []);
-    assert_eq!(denials(&target.id, Some(&target), &target, Some(&owner)), []);
-    assert_eq!(denials(&id("asker"), None, &target, Some(&owner)), [NotAccepted]);
+    let owned = Target { manifest: &target, owner: Some(&owner), shared_with: &[] };
+    assert_eq!(denials(Asker::named(&owner), owned), []);
+    assert_eq!(denials(Asker::named(&target.id), owned), []);
+    assert_eq!(denials(Asker::named(&id("asker")), owned), [NotAccepted]);
+}
+
+#[test]
+fn what_is_shared_can_be_seen_and_tasked_and_admins_may_everything() {
+    let target = manifest("target", &[], &[]);
+    let (owner, ann, bob) = (id("owner"), id("ann"), id("bob"));
+    let shared_with = [PrincipalPattern::parse("ann").unwrap()];
+    let shared = Target { manifest: &target, owner: Some(&owner), shared_with: &shared_with };
+    assert_eq!(
+        (denials(Asker::named(&ann), shared), sees(Asker::named(&ann), shared)),
+        (vec![], true)
+    );
+    let as_role = |role| Asker { role: Some(role), ..Asker::named(&bob) };
+    for (role, tasks, sees_it) in [
+        (UserRole::Admin, true, true),
+        (UserRole::Operator, true, true),
+        (UserRole::Auditor, false, true),
+        (UserRole::User, false, false),
+    ] {
+        assert_eq!(denials(as_role(role), shared).is_empty(), tasks, "{role}");
+        assert_eq!(sees(as_role(role), shared), sees_it, "{role}");
+    }
 }
 
 #[test]
@@ -42,7 +65,10 @@ fn a_denial_tells_whose_manifest_to_change() {
 fn check(can_task: Option<&[&str]>, accepts: &[&str], then: &[Denial]) {
     let target = manifest("target", &[], accepts);
     let asker = can_task.map(|can_task| manifest("asker", can_task, &[]));
-    assert_eq!(denials(&id("asker"), asker.as_ref(), &target, None), then);
+    let asker_id = id("asker");
+    let asker = Asker { manifest: asker.as_ref(), ..Asker::named(&asker_id) };
+    let target = Target { manifest: &target, owner: None, shared_with: &[] };
+    assert_eq!(denials(asker, target), then);
 }
 
 fn manifest(name: &str, can_task: &[&str], accepts_tasks_from: &[&str]) -> Manifest {

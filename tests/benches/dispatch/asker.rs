@@ -124,7 +124,7 @@ impl Asker {
             issued_at_s: now_s,
             nonce: rand::random(),
             spec_json: serde_json::to_string(&TaskSpec::new(work))?,
-            grants: Vec::new(),
+            grants: schemas::grants::Grants::default(),
             parent: None,
             trace: None,
             partition: 0,

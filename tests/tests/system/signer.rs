@@ -52,7 +52,7 @@ impl Signer {
             issued_at_s: now_s,
             nonce: rand::random(),
             spec_json: serde_json::to_string(spec)?,
-            grants: Vec::new(),
+            grants: schemas::grants::Grants::default(),
             parent: None,
             trace: None,
             partition: 0,

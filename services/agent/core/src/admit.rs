@@ -4,7 +4,8 @@
 //! them is never looked at here.
 
 use schemas::{
-    ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp, permission,
+    ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
+    permission::{self, Asker},
     task::TaskSpec,
 };
 use trust::{Assignment, AssignmentFacts, Recipient, Request, Trust, Unverified, Verified};
@@ -76,7 +77,7 @@ fn admission(request: &Verified<Request>, assignment: &Verified<Assignment>) -> 
 
 /// The issuer's own manifest is the scheduler's business; this node's side is the node's own.
 fn check_permission(profile: &Profile, issuer: &PrincipalId) -> Result<(), Fault> {
-    let denials = permission::denials(issuer, None, &profile.manifest, profile.owner.as_ref());
+    let denials = permission::denials(Asker::named(issuer), profile.as_target());
     let Some(denial) = denials.first() else { return Ok(()) };
     let message = denial.explain(issuer, profile.id());
     Err(Fault::new(ErrorCode::TaskNotPermitted, message))

@@ -1,6 +1,9 @@
 //! Who the node is and what it lets others do, as it judges them by itself.
 
-use schemas::{Capability, InstanceId, Manifest, PrincipalId, sandbox::SandboxReport};
+use schemas::{
+    Capability, InstanceId, Manifest, PrincipalId, manifest::PrincipalPattern, permission::Target,
+    sandbox::SandboxReport,
+};
 use trust::TrustAnchors;
 
 /// Who the node is, whom it trusts, and how much it takes on.
@@ -12,6 +15,8 @@ pub struct Profile {
     pub manifest: Manifest,
     /// Who may always task it.
     pub owner: Option<PrincipalId>,
+    /// With whom its owner shares it.
+    pub shared_with: Vec<PrincipalPattern>,
     /// What it enforces around its runs.
     pub sandbox: SandboxReport,
     /// Runs at the same time.
@@ -25,6 +30,13 @@ impl Profile {
     #[must_use]
     pub fn id(&self) -> &PrincipalId {
         &self.manifest.id
+    }
+
+    /// The node as somebody whom others want to task.
+    #[must_use]
+    pub fn as_target(&self) -> Target<'_> {
+        let Self { manifest, owner, shared_with, .. } = self;
+        Target { manifest, owner: owner.as_ref(), shared_with }
     }
 
     /// What it can do, each MCP server spelled out as all of its tools.

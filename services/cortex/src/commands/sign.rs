@@ -55,7 +55,7 @@ pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Faul
         nonce: rand::random(),
         spec_json: serde_json::to_string(&spec)
             .map_err(|error| Fault::new(ErrorCode::SpecInvalid, error.to_string()))?,
-        grants: Vec::new(),
+        grants: schemas::grants::Grants::default(),
         parent: None,
         trace: Some(new_trace()),
         partition: PARTITION,

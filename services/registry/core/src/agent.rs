@@ -3,6 +3,8 @@
 use schemas::{
     Capability, Manifest, PrincipalId, Timestamp,
     agent::NodeReport,
+    manifest::PrincipalPattern,
+    permission::Target,
     protocol::HEARTBEAT_INTERVAL,
     registry::{AgentStatus, AgentView, Presence, StatusSet},
 };
@@ -31,6 +33,9 @@ pub struct Agent {
     pub registrant: PrincipalId,
     /// Whose it is.
     pub owner: PrincipalId,
+    /// With whom it is shared.
+    #[serde(default)]
+    pub shared_with: Vec<PrincipalPattern>,
     /// What presence says; shown unless a person says otherwise.
     pub present: AgentStatus,
     /// Why presence says so; nothing while it is online.
@@ -66,6 +71,13 @@ impl Agent {
     #[must_use]
     pub fn enrolled(&self) -> bool {
         self.node.is_some() && self.registrant == self.manifest.id
+    }
+
+    /// The agent as somebody whom others want to see or task.
+    #[must_use]
+    pub fn as_target(&self) -> Target<'_> {
+        let Self { manifest, owner, shared_with, .. } = self;
+        Target { manifest, owner: Some(owner), shared_with }
     }
 
     /// Whether it is on the lists.
@@ -110,6 +122,7 @@ impl Agent {
             manifest: self.manifest.clone(),
             node: self.node.clone(),
             owner: self.owner.clone(),
+            shared_with: self.shared_with.clone(),
             enrolled: self.enrolled(),
             status: self.status(),
             status_reason: reason,

@@ -140,8 +140,7 @@ fn can_task(state: &State, request: &CanTaskRequest) -> Result<CanTaskAnswer, Re
     let CanTaskRequest { from, to } = request;
     let target = registered(state, to)?;
     // Who deregistered itself does not thereby become a person, whom no manifest binds.
-    let manifest_of_from = state.agent(from).map(|agent| &agent.manifest);
-    let denials = denials(from, manifest_of_from, &target.manifest, Some(&target.owner));
+    let denials = denials(state.asker(from), target.as_target());
     let reasons = denials.iter().map(|denial| denial.explain(from, to)).collect();
     Ok(CanTaskAnswer { allowed: denials.is_empty(), denials, reasons })
 }
@@ -149,9 +148,8 @@ fn can_task(state: &State, request: &CanTaskRequest) -> Result<CanTaskAnswer, Re
 fn relationships(state: &State, agent: &Agent) -> RelationshipsAnswer {
     let (id, manifest) = (agent.id(), &agent.manifest);
     let others = || state.agents().filter(|other| other.is_listed() && other.id() != id);
-    let may_task = |from: &Agent, to: &Agent| {
-        denials(from.id(), Some(&from.manifest), &to.manifest, Some(&to.owner)).is_empty()
-    };
+    let may_task =
+        |from: &Agent, to: &Agent| denials(state.asker(from.id()), to.as_target()).is_empty();
     let (tasks, more_tasks) = first(others().filter(|other| may_task(agent, other)));
     let (tasked_by, more_tasked_by) = first(others().filter(|other| may_task(other, agent)));
     let (reports, more_reports) =

@@ -13,7 +13,8 @@ use crate::{Agent, Listing, State};
 
 /// Takes one event into the state.
 pub(crate) fn evolve(state: &mut State, event: &RegistryEvent, recorded: &Recorded) {
-    let before = state.agent(event.agent());
+    let Some(agent) = event.agent() else { return };
+    let before = state.agent(agent);
     if let Some(agent) = applied(before, event, Timestamp(recorded.at_ms)) {
         state.put(agent);
     }
@@ -48,6 +49,27 @@ pub(crate) fn applied(
             agent.set = None;
             agent.listing = Listing::Deregistered;
         }),
+        RegistryEvent::AgentShared { with, .. } => changed(&|agent| {
+            agent.shared_with.retain(|known| known != with);
+            agent.shared_with.push(with.clone());
+        }),
+        RegistryEvent::AgentUnshared { with, .. } => {
+            changed(&|agent| agent.shared_with.retain(|known| known != with))
+        }
+        RegistryEvent::PrincipalSeated { .. }
+        | RegistryEvent::OrderTaken { .. }
+        | RegistryEvent::InviteMade { .. }
+        | RegistryEvent::InviteRedeemed { .. }
+        | RegistryEvent::EnrolmentConfirmed { .. }
+        | RegistryEvent::InviteAbused { .. }
+        | RegistryEvent::KeysRotated { .. }
+        | RegistryEvent::KeysRenewed { .. }
+        | RegistryEvent::KeyRevoked { .. }
+        | RegistryEvent::PrincipalEvicted { .. }
+        | RegistryEvent::PrincipalBanned { .. }
+        | RegistryEvent::RoleSet { .. }
+        | RegistryEvent::TokenCreated { .. }
+        | RegistryEvent::TokenRevoked { .. } => None,
     }
 }
 
@@ -73,6 +95,7 @@ fn announced(before: Option<&Agent>, event: &RegistryEvent, at: Timestamp) -> Op
         node: node.as_deref().cloned(),
         registrant: registrant.clone(),
         owner: owner.clone(),
+        shared_with: Vec::new(),
         present: if by_itself { AgentStatus::Online } else { AgentStatus::Offline },
         reason: (!by_itself).then(|| "it has not beaten yet".to_owned()),
         set: None,
@@ -86,6 +109,7 @@ fn announced(before: Option<&Agent>, event: &RegistryEvent, at: Timestamp) -> Op
         agent.present = old.present;
         agent.reason.clone_from(&old.reason);
         agent.set.clone_from(&old.set);
+        agent.shared_with.clone_from(&old.shared_with);
         agent.registered_at = old.registered_at;
         // What comes back to the lists while it is offline has as long as a new one to beat.
         let since = if old.is_listed() { old.offline_since } else { Some(at) };

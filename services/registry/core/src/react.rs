@@ -23,6 +23,22 @@ pub(crate) fn react(event: &RegistryEvent) -> Vec<Effect> {
         RegistryEvent::AgentRegistered { .. }
         | RegistryEvent::AgentStatusChanged { .. }
         | RegistryEvent::AgentStatusSet { .. }
-        | RegistryEvent::AgentStatusReleased { .. } => Vec::new(),
+        | RegistryEvent::AgentStatusReleased { .. }
+        | RegistryEvent::AgentShared { .. }
+        | RegistryEvent::AgentUnshared { .. }
+        | RegistryEvent::PrincipalSeated { .. }
+        | RegistryEvent::OrderTaken { .. }
+        | RegistryEvent::InviteMade { .. }
+        | RegistryEvent::InviteRedeemed { .. }
+        | RegistryEvent::EnrolmentConfirmed { .. }
+        | RegistryEvent::InviteAbused { .. }
+        | RegistryEvent::KeysRotated { .. }
+        | RegistryEvent::KeysRenewed { .. }
+        | RegistryEvent::KeyRevoked { .. }
+        | RegistryEvent::PrincipalEvicted { .. }
+        | RegistryEvent::PrincipalBanned { .. }
+        | RegistryEvent::RoleSet { .. }
+        | RegistryEvent::TokenCreated { .. }
+        | RegistryEvent::TokenRevoked { .. } => Vec::new(),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use schemas::{PrincipalId, registry::AgentView};
+use schemas::{PrincipalId, permission::Asker, registry::AgentView};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{Agent, index::Index};
@@ -27,6 +27,14 @@ impl State {
     /// Every agent that was ever announced, by id.
     pub fn agents(&self) -> impl Iterator<Item = &Agent> {
         self.agents.values().map(AsRef::as_ref)
+    }
+
+    /// What is known of whoever asks.
+    #[must_use]
+    pub fn asker<'a>(&'a self, id: &'a PrincipalId) -> Asker<'a> {
+        let agent = self.agent(id);
+        let (manifest, owner) = (agent.map(|it| &it.manifest), agent.map(|it| &it.owner));
+        Asker { manifest, owner, ..Asker::named(id) }
     }
 
     /// Those after `id`, by id.

@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use schemas::{
-    Audience, Capability, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
+    Audience, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
     agent::Heartbeat,
+    grants::Grants,
     registry::{AgentView, RegistryEvent},
     scheduler::{
         CancelAnswer, GetTasksAnswer, OutputAnswer, OutputRequest, ReportAnswer, StartAnswer,
@@ -35,8 +36,12 @@ pub struct Submission {
     pub audience: Audience,
     /// What is to be done.
     pub spec: TaskSpec,
+    /// Certificates of the signer's key, in base64, each after the one that vouches for it.
+    pub certificates: Vec<String>,
     /// What it may itself ask for.
-    pub grants: Vec<Capability>,
+    pub grants: Grants,
+    /// The task that asked for it.
+    pub parent: Option<TaskId>,
     /// When the request expires.
     pub expires_at: Timestamp,
 }

@@ -97,7 +97,9 @@ fn submitted(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
         subject,
         audience,
         spec,
+        certificates: _,
         grants: _,
+        parent,
         expires_at,
     } = event
     else {
@@ -110,6 +112,7 @@ fn submitted(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
         subject: subject.clone(),
         audience: audience.clone(),
         spec: spec.as_ref().clone(),
+        parent: parent.clone(),
         node: None,
         epoch: 0,
         attempt: 0,

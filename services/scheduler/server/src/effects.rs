@@ -62,7 +62,14 @@ pub(crate) fn offer(
         term: context.term,
     };
     let signed = trust::sign::<trust::Assignment>(&claims, trust.anchors().cluster(), trust.key())?;
-    Ok(TaskOffer { task, epoch, request, assignment: STANDARD.encode(signed) })
+    Ok(TaskOffer {
+        task,
+        epoch,
+        request,
+        assignment: STANDARD.encode(signed),
+        certificates: Vec::new(),
+        ancestors: Vec::new(),
+    })
 }
 
 async fn send(

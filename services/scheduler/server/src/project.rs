@@ -27,9 +27,10 @@ pub(crate) fn about(event: &SchedulerEvent) -> (&'static str, &str) {
 
 fn envelope_row(event: &SchedulerEvent) -> Option<Row> {
     match event {
-        SchedulerEvent::TaskSubmitted { task, envelope, envelope_hash, .. } => {
-            let (envelope, envelope_hash) = (envelope.clone(), *envelope_hash);
-            let row = EnvelopeRow { task: task.clone(), envelope, envelope_hash };
+        SchedulerEvent::TaskSubmitted { task, envelope, envelope_hash, certificates, .. } => {
+            let (envelope, certificates) = (envelope.clone(), certificates.clone());
+            let envelope_hash = *envelope_hash;
+            let row = EnvelopeRow { task: task.clone(), envelope, envelope_hash, certificates };
             Some(Row::put(Bucket::Envelopes, task.as_str(), &row))
         }
         SchedulerEvent::TaskQueued { .. }

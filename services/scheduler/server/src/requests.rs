@@ -88,7 +88,9 @@ fn verify(anchors: &TrustAnchors, envelope: String, now: Timestamp) -> Result<Su
         issuer: claims.issuer.clone(),
         subject: claims.subject.clone(),
         audience: claims.audience.clone(),
+        certificates: Vec::new(),
         grants: claims.grants.clone(),
+        parent: claims.parent.clone(),
         expires_at: Timestamp::from_seconds(claims.expires_at_s),
         envelope,
     })

@@ -282,7 +282,7 @@ fn claims() -> RequestClaims {
         issued_at_s: NOW_MS / 1000,
         nonce: [7; 16],
         spec_json: serde_json::to_string(&spec).unwrap(),
-        grants: Vec::new(),
+        grants: schemas::grants::Grants::default(),
         parent: None,
         trace: None,
         partition: 0,
@@ -332,7 +332,9 @@ fn submitted(task: &str) -> SchedulerEvent {
         subject: id("ann"),
         audience: Audience::Node(id("web")),
         spec: Box::new(TaskSpec::new(Work::Echo { text: String::new() })),
-        grants: Vec::new(),
+        certificates: Vec::new(),
+        grants: schemas::grants::Grants::default(),
+        parent: None,
         expires_at: Timestamp(3),
     }
 }

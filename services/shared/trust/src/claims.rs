@@ -7,9 +7,10 @@
 use std::{collections::BTreeMap, fmt::Display};
 
 use schemas::{
-    Audience, Capability, PrincipalId, Sha256Hash, TaskId,
+    Audience, PrincipalId, Sha256Hash, TaskId,
     claims::{AssignmentClaims, RequestClaims},
-    hex,
+    grants::Grants,
+    hex, strict,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -94,7 +95,6 @@ pub fn task_id(issuer: &PrincipalId, nonce: &[u8; 16]) -> TaskId {
 }
 
 pub(crate) fn encode_request(claims: &RequestClaims) -> Vec<u8> {
-    let grants = claims.grants.iter().map(|grant| encode::text(grant.as_str()));
     let mut entries = BTreeMap::from([
         (ISSUER.key, encode::text(claims.issuer.as_str())),
         (SUBJECT.key, encode::text(claims.subject.as_str())),
@@ -104,9 +104,11 @@ pub(crate) fn encode_request(claims: &RequestClaims) -> Vec<u8> {
         (ISSUED.key, encode::unsigned(claims.issued_at_s)),
         (NONCE.key, encode::bytes(&claims.nonce)),
         (SPEC.key, encode::text(&claims.spec_json)),
-        (GRANTS.key, encode::array(grants)),
         (PARTITION.key, encode::unsigned(claims.partition.into())),
     ]);
+    if !claims.grants.is_nothing() {
+        entries.insert(GRANTS.key, encode::text(&json(&claims.grants)));
+    }
     if let Some(parent) = &claims.parent {
         entries.insert(PARENT.key, encode::text(parent.as_str()));
     }
@@ -127,7 +129,7 @@ pub(crate) fn decode_request(payload: Scanned<'_>) -> Result<RequestClaims, Clai
         issued_at_s: claims.required(ISSUED, Reader::unsigned)?,
         nonce: claims.required(NONCE, Reader::byte_array)?,
         spec_json: claims.required(SPEC, Reader::text)?.to_owned(),
-        grants: read_grants(&mut claims)?,
+        grants: claims.optional_parsed(GRANTS, read_grants)?.unwrap_or_default(),
         parent: claims.optional_parsed(PARENT, TaskId::parse)?,
         trace: claims.optional_parsed(TRACE, check_trace)?,
         partition: claims.required(PARTITION, Reader::unsigned_32)?,
@@ -167,13 +169,16 @@ pub(crate) fn decode_assignment(payload: Scanned<'_>) -> Result<AssignmentClaims
     Ok(decoded)
 }
 
-fn read_grants(claims: &mut ClaimReader<'_>) -> Result<Vec<Capability>, ClaimsError> {
-    let wrong_type = |WrongType| ClaimsError::WrongType { claim: GRANTS.name };
-    let count = claims.required(GRANTS, Reader::array)?;
-    let mut grants = Vec::new();
-    for _ in 0..count {
-        let name = claims.reader.text().map_err(wrong_type)?;
-        grants.push(Capability::parse(name).map_err(|error| wrong_value(GRANTS, &error))?);
+fn json(grants: &Grants) -> String {
+    serde_json::to_string(grants).expect("grants are plain lists and numbers")
+}
+
+/// Grants have one text: what others would read differently is refused.
+fn read_grants(text: &str) -> Result<Grants, String> {
+    let grants: Grants =
+        strict::parse(text.as_bytes()).map_err(|fault| fault.message)?;
+    if grants.is_nothing() || json(&grants) != text {
+        return Err("it is not the one text that these grants have".to_owned());
     }
     Ok(grants)
 }

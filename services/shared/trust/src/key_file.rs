@@ -5,14 +5,11 @@
 
 use std::fmt::Write as _;
 
-use schemas::{ErrorCode, hex};
+use schemas::{ErrorCode, hex, unhex};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::{
-    hex::decode,
-    keys::{Purpose, SecretKey},
-};
+use crate::keys::{Purpose, SecretKey};
 
 const FORMAT: &str = "cortex-secret-key-v1";
 /// Room for a whole file, so that writing never moves the secret and leaves a copy behind.
@@ -68,11 +65,11 @@ impl SecretKey {
         if file.format != FORMAT {
             return Err(KeyFileError::WrongFormat);
         }
-        let entropy = decode(file.secret_key).map(Zeroizing::new);
+        let entropy = unhex(file.secret_key).map(Zeroizing::new);
         let entropy = entropy.ok_or(KeyFileError::SecretDigits)?;
         let key = Self::from_entropy(file.purpose, &entropy);
         let public = key.public();
-        if decode(file.public_key) != Some(*public.as_bytes())
+        if unhex(file.public_key) != Some(*public.as_bytes())
             || file.key_id.parse() != Ok(public.id())
         {
             return Err(KeyFileError::Mismatch);

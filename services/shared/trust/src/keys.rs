@@ -4,11 +4,11 @@
 //! one is worth nothing for another.
 //! **Invariant:** no secret byte is ever printed, and all are wiped when dropped.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use schemas::{ErrorCode, hex};
-use serde::{Deserialize, Serialize};
+use schemas::ErrorCode;
+pub use schemas::key::{InvalidKeyId, KeyId, KeyPurpose as Purpose};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -17,101 +17,15 @@ pub(crate) const SIGNATURE_BYTES: usize = 64;
 
 const KEY_ID_DOMAIN: &[u8] = b"cortex/kid/v1";
 
-/// What a key may sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// Requests of a person, an agent or a service.
-    TaskIssuer,
-    /// Assignments of requests to nodes.
-    Scheduler,
-    /// A node's record of what it ran.
-    NodeLog,
-    /// Checkpoints of the audit log.
-    Checkpoint,
-    /// Confirmations of somebody else's checkpoints.
-    Cosigner,
-    /// Certificates for keys of principals.
-    Enrolment,
-    /// Certificates for enrolment keys.
-    Root,
-}
-
-impl Purpose {
-    /// The purpose as it stands in files and key ids.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TaskIssuer => "task-issuer",
-            Self::Scheduler => "scheduler",
-            Self::NodeLog => "node-log",
-            Self::Checkpoint => "checkpoint",
-            Self::Cosigner => "cosigner",
-            Self::Enrolment => "enrolment",
-            Self::Root => "root",
-        }
-    }
-}
-
-impl fmt::Display for Purpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Name of a key: the first 16 bytes of SHA-256 over a domain, its purpose and its public bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyId(pub(crate) [u8; 16]);
-
-/// The text is not 32 lowercase hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key id is 32 lowercase hexadecimal digits")]
-pub struct InvalidKeyId;
-
-impl KeyId {
-    fn of(purpose: Purpose, public: &[u8; 32]) -> Self {
-        let digest = Sha256::new()
-            .chain_update(KEY_ID_DOMAIN)
-            .chain_update(purpose.as_str())
-            .chain_update(public)
-            .finalize();
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        Self(id)
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for KeyId {
-    type Err = InvalidKeyId;
-    fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
-        crate::hex::decode(text).map(Self).ok_or(InvalidKeyId)
-    }
-}
-
-impl TryFrom<String> for KeyId {
-    type Error = InvalidKeyId;
-    fn try_from(text: String) -> Result<Self, InvalidKeyId> {
-        text.parse()
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> Self {
-        id.to_string()
-    }
+fn id_of(purpose: Purpose, public: &[u8; 32]) -> KeyId {
+    let digest = Sha256::new()
+        .chain_update(KEY_ID_DOMAIN)
+        .chain_update(purpose.as_str())
+        .chain_update(public)
+        .finalize();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    KeyId(id)
 }
 
 /// Why bytes are no public key.
@@ -164,7 +78,7 @@ impl PublicKey {
         if !point.to_edwards().is_torsion_free() {
             return Err(KeyError::MixedOrder);
         }
-        Ok(Self { purpose, id: KeyId::of(purpose, bytes), point })
+        Ok(Self { purpose, id: id_of(purpose, bytes), point })
     }
 
     /// What it may verify.

@@ -14,7 +14,6 @@ mod claims;
 mod encode;
 mod envelope;
 mod error;
-mod hex;
 mod key_file;
 mod keys;
 mod kind;

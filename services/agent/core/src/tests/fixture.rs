@@ -137,7 +137,7 @@ pub(super) fn draft(number: u8, epoch: u64) -> Draft {
         issued_at_s: NOW_S,
         nonce,
         spec_json: r#"{"work":{"kind":"echo","text":"hi"}}"#.to_owned(),
-        grants: Vec::new(),
+        grants: schemas::grants::Grants::default(),
         parent: None,
         trace: None,
         partition: 0,

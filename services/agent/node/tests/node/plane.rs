@@ -140,7 +140,7 @@ impl Plane {
             issued_at_s: now_s,
             nonce,
             spec_json: serde_json::to_string(spec).unwrap(),
-            grants: Vec::new(),
+            grants: schemas::grants::Grants::default(),
             parent: None,
             trace: None,
             partition: 0,

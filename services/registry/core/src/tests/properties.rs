@@ -203,10 +203,7 @@ fn scanned(
     from: Option<&PrincipalId>,
 ) -> Vec<(PrincipalId, Capability)> {
     let permitted = |agent: &crate::Agent| {
-        from.is_none_or(|from| {
-            let manifest = state.agent(from).map(|agent| &agent.manifest);
-            denials(from, manifest, &agent.manifest, Some(&agent.owner)).is_empty()
-        })
+        from.is_none_or(|from| denials(state.asker(from), agent.as_target()).is_empty())
     };
     let listed = state.agents().filter(|agent| agent.is_listed());
     listed

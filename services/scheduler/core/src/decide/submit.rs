@@ -98,7 +98,9 @@ fn accepted(submission: &Submission) -> SchedulerEvent {
         subject,
         audience,
         spec,
+        certificates,
         grants,
+        parent,
         expires_at,
     } = submission.clone();
     let spec = Box::new(spec);
@@ -110,7 +112,9 @@ fn accepted(submission: &Submission) -> SchedulerEvent {
         subject,
         audience,
         spec,
+        certificates,
         grants,
+        parent,
         expires_at,
     }
 }

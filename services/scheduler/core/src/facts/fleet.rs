@@ -9,6 +9,8 @@ use decider::Moment;
 use schemas::{
     Capability, Manifest, PrincipalId, TaskId,
     agent::{Heartbeat, NodeReport, RunningTask},
+    manifest::PrincipalPattern,
+    permission::Target,
     protocol::{HEARTBEAT_INTERVAL, HEARTBEATS_MISSED_MAX},
     registry::{AgentStatus, AgentView, RegistryEvent},
 };
@@ -21,6 +23,7 @@ pub(crate) struct Node {
     pub(crate) manifest: Manifest,
     pub(crate) report: Option<NodeReport>,
     pub(crate) owner: PrincipalId,
+    pub(crate) shared_with: Vec<PrincipalPattern>,
     pub(crate) enrolled: bool,
     /// What presence says, according to the registry.
     presence: AgentStatus,
@@ -28,6 +31,14 @@ pub(crate) struct Node {
     pub(crate) set: Option<AgentStatus>,
     pub(crate) archived: bool,
     pub(crate) beat: Option<Beat>,
+}
+
+impl Node {
+    /// The agent as somebody whom others want to task.
+    pub(crate) fn as_target(&self) -> Target<'_> {
+        let Self { manifest, owner, shared_with, .. } = self;
+        Target { manifest, owner: Some(owner), shared_with }
+    }
 }
 
 /// The part of a heartbeat that placement looks at.
@@ -112,6 +123,7 @@ impl Fleet {
             manifest: agent.manifest,
             report: agent.node,
             owner: agent.owner,
+            shared_with: agent.shared_with,
             enrolled: agent.enrolled,
             archived: agent.archived,
             beat,
@@ -131,8 +143,9 @@ impl Fleet {
         match event {
             RegistryEvent::AgentRegistered { manifest, node, registrant, owner } => {
                 let known = self.nodes.get(&manifest.id);
-                let (beat, set) =
-                    known.map_or((None, None), |known| (known.beat.clone(), known.set));
+                let (beat, set, shared_with) = known.map_or_else(Default::default, |known| {
+                    (known.beat.clone(), known.set, known.shared_with.clone())
+                });
                 self.insert(Node {
                     presence: AgentStatus::Online,
                     set,
@@ -140,6 +153,7 @@ impl Fleet {
                     manifest: *manifest,
                     report: node.map(|report| *report),
                     owner,
+                    shared_with,
                     archived: false,
                     beat,
                 });
@@ -157,6 +171,27 @@ impl Fleet {
                 self.change(&agent, |node| node.archived = true);
             }
             RegistryEvent::AgentDeregistered { agent, .. } => self.remove(&agent),
+            RegistryEvent::AgentShared { agent, with, .. } => self.change(&agent, |node| {
+                node.shared_with.retain(|known| *known != with);
+                node.shared_with.push(with);
+            }),
+            RegistryEvent::AgentUnshared { agent, with, .. } => {
+                self.change(&agent, |node| node.shared_with.retain(|known| *known != with));
+            }
+            RegistryEvent::PrincipalSeated { .. }
+            | RegistryEvent::OrderTaken { .. }
+            | RegistryEvent::InviteMade { .. }
+            | RegistryEvent::InviteRedeemed { .. }
+            | RegistryEvent::EnrolmentConfirmed { .. }
+            | RegistryEvent::InviteAbused { .. }
+            | RegistryEvent::KeysRotated { .. }
+            | RegistryEvent::KeysRenewed { .. }
+            | RegistryEvent::KeyRevoked { .. }
+            | RegistryEvent::PrincipalEvicted { .. }
+            | RegistryEvent::PrincipalBanned { .. }
+            | RegistryEvent::RoleSet { .. }
+            | RegistryEvent::TokenCreated { .. }
+            | RegistryEvent::TokenRevoked { .. } => (),
         }
     }
 

@@ -93,8 +93,12 @@ impl<'a> Probe<'a> {
 
     pub(super) fn denials(&self) -> Vec<permission::Denial> {
         let issuer = &self.candidate.demand.issuer;
-        let manifest = self.world.facts.fleet.get(issuer).map(|node| &node.manifest);
-        permission::denials(issuer, manifest, &self.node.manifest, Some(&self.node.owner))
+        let node = self.world.facts.fleet.get(issuer);
+        let asker = permission::Asker {
+            manifest: node.map(|node| &node.manifest),
+            ..permission::Asker::named(issuer)
+        };
+        permission::denials(asker, self.node.as_target())
     }
 
     pub(super) fn missing_property(&self) -> Option<schemas::sandbox::Property> {

@@ -261,7 +261,7 @@ pub(super) fn submit(task: &str, audience: &str, spec: TaskSpec, expires_ms: u64
         subject: principal("ann"),
         audience: audience.parse().unwrap(),
         spec,
-        grants: Vec::new(),
+        grants: schemas::grants::Grants::default(),
         expires_at: Timestamp(expires_ms),
     }))
 }

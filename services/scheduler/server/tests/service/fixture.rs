@@ -261,7 +261,7 @@ pub(crate) fn envelope(audience: &str, number: u8) -> String {
         issued_at_s: now_s,
         nonce: [number; 16],
         spec_json: serde_json::to_string(&spec).unwrap(),
-        grants: Vec::new(),
+        grants: schemas::grants::Grants::default(),
         parent: None,
         trace: None,
         partition: 0,
