@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that cannot go on fails its test")]
 
 mod attacks;
+mod cbor;
 mod differential;
+mod forge;
 mod properties;
 mod support;
 mod vectors;

@@ -4,6 +4,7 @@ use proptest::{collection::vec, option, prelude::*};
 use schemas::{
     Capability, Sha256Hash,
     claims::{AssignmentClaims, RequestClaims},
+    grants::Grants,
 };
 use trust::{Assignment, EnvelopeError, Request, Verified, sign};
 
@@ -17,7 +18,13 @@ fn requests() -> impl Strategy<Value = RequestClaims> {
             let work = serde_json::json!({ "kind": "echo", "text": text });
             RequestClaims {
                 nonce,
-                grants: names.iter().map(|name| Capability::parse(name).unwrap()).collect(),
+                grants: Grants {
+                    capabilities: names
+                        .iter()
+                        .map(|name| Capability::parse(name).unwrap())
+                        .collect(),
+                    ..Grants::default()
+                },
                 parent: parent.map(|task| task.parse().unwrap()),
                 trace,
                 spec_json: serde_json::json!({ "work": work }).to_string(),

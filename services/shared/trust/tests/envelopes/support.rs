@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemas::{
     Capability, ErrorCode, PrincipalId, Timestamp,
     claims::{AssignmentClaims, RequestClaims},
+    grants::Grants,
 };
 use trust::{
     Anchor, Assignment, AssignmentFacts, ClusterName, EnvelopeError, PublicKey, Purpose, Recipient,
@@ -66,6 +67,14 @@ impl World {
     pub(crate) fn refusal(&self, envelope: &[u8]) -> Option<ErrorCode> {
         self.verify(envelope).err().map(|error| error.code())
     }
+
+    /// The node says exactly this of the envelope.
+    #[track_caller]
+    pub(crate) fn check(&self, envelope: &[u8], expected: Option<ErrorCode>, what: &str) {
+        let refused = self.verify(envelope).err();
+        let code = refused.as_ref().map(EnvelopeError::code);
+        assert_eq!(code, expected, "{what}: {:?}", refused.map(|error| error.to_fault()));
+    }
 }
 
 pub(crate) fn cluster() -> ClusterName {
@@ -101,7 +110,7 @@ pub(crate) fn request() -> RequestClaims {
         issued_at_s: NOW_S,
         nonce: [7; 16],
         spec_json: r#"{"work":{"kind":"echo","text":"hi"}}"#.to_owned(),
-        grants: vec![],
+        grants: Grants::default(),
         parent: None,
         trace: None,
         partition: 0,

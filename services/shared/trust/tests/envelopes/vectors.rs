@@ -216,7 +216,10 @@ fn request_claims(claims: &BTreeMap<i64, Value>) -> RequestClaims {
         issued_at_s: number(claims, 6),
         nonce: unhex(text(claims, 7)).try_into().unwrap(),
         spec_json: text(claims, -65537).to_owned(),
-        grants: serde_json::from_value(claims[&-65538].clone()).unwrap(),
+        grants: claims
+            .get(&-65538)
+            .map(|grants| serde_json::from_str(grants.as_str().unwrap()).unwrap())
+            .unwrap_or_default(),
         parent: claims.get(&-65539).map(|task| task.as_str().unwrap().parse().unwrap()),
         trace: claims.get(&-65540).map(|trace| trace.as_str().unwrap().to_owned()),
         partition: number(claims, -65541).try_into().unwrap(),

@@ -93,7 +93,6 @@ def request(**changes):
         IAT: NOW,
         CTI: bytes(range(16)),
         SPEC: spec_text(),
-        GRANTS: [],
         PARTITION: 0,
     }
     return changed(claims, changes)

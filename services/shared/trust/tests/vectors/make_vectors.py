@@ -81,7 +81,7 @@ def accepted_requests():
     accept("plain", PLAIN, request(), ALICE)
     full = request(
         aud="can:proxmox.create_vm",
-        grants=["shell.exec@v1", "proxmox.*"],
+        grants='{"capabilities":["shell.exec@v1","proxmox.*"],"tasks_max":3}',
         parent="0123456789abcdef0123456789abcdef",
         trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         spec=spec_text(idempotent=True, time_limit_ms=1000, labels={"gpu": "ä \" \\ \u0000"}),
@@ -297,14 +297,14 @@ def strict_cbor():
 
     issuer, rest = PLAIN_PAYLOAD[1:8], PLAIN_PAYLOAD[8:]
     assert issuer == b"\x01" + text
-    with_payload("a claim twice", 19, b"\xab" + issuer + issuer + rest)
-    with_payload("two values of a claim", 19, b"\xab" + b"\x01\x63bob" + issuer + rest)
-    with_payload("unsorted claims", 20, b"\xaa" + rest + issuer)
+    with_payload("a claim twice", 19, b"\xaa" + issuer + issuer + rest)
+    with_payload("two values of a claim", 19, b"\xaa" + b"\x01\x63bob" + issuer + rest)
+    with_payload("unsorted claims", 20, b"\xa9" + rest + issuer)
     length_first = encode(dict(sorted(request().items(), reverse=True)))
     with_payload("claims in falling order", 20, length_first)
-    with_payload("a text key", 20, b"\xab" + PLAIN_PAYLOAD[1:] + b"\x63abc\x01")
-    with_payload("a byte key", 20, b"\xab" + PLAIN_PAYLOAD[1:] + b"\x41a\x01")
-    with_payload("an array key", 20, b"\xab" + PLAIN_PAYLOAD[1:] + b"\x80\x01")
+    with_payload("a text key", 20, b"\xaa" + PLAIN_PAYLOAD[1:] + b"\x63abc\x01")
+    with_payload("a byte key", 20, b"\xaa" + PLAIN_PAYLOAD[1:] + b"\x41a\x01")
+    with_payload("an array key", 20, b"\xaa" + PLAIN_PAYLOAD[1:] + b"\x80\x01")
 
     time = encode(NOW + 3600)
 
@@ -351,7 +351,7 @@ def claims_of_requests():
     def refused(name, attack, code="CLAIMS_INVALID", **changes):
         refuse(name, attack, code, seal(request(**changes), ALICE))
 
-    for claim in "iss sub aud exp nbf iat cti spec grants partition".split():
+    for claim in "iss sub aud exp nbf iat cti spec partition".split():
         refused(f"{claim} missing", 21, **{claim: None})
     for key in (0, 8, 10, -1, -65536, -65600, -65542):
         refuse(f"unknown claim {key}", 21, "CLAIMS_INVALID", seal(request() | {key: 1}, ALICE))
@@ -366,9 +366,23 @@ def claims_of_requests():
     refused("nonce of 15 bytes", 22, cti=bytes(15))
     refused("nonce of 17 bytes", 22, cti=bytes(17))
     refused("nonce as text", 22, cti="0" * 16)
-    refused("grants as text", 22, grants="shell.exec")
-    refused("a grant as number", 22, grants=[1])
-    refused("a grant with a space", 23, grants=["shell exec"])
+    refused("grants as an array", 22, grants=["shell.exec"])
+    for grants in (
+        "",
+        "{}",
+        "null",
+        "shell.exec",
+        '{"tasks_max":0}',
+        '{"tasks_max": 1}',
+        '{"tasks_max":1} ',
+        '{"tasks_max":-1}',
+        '{"tasks_max":1,"tasks_max":1}',
+        '{"tasks_max":1,"capabilities":["a"]}',
+        '{"capabilities":["shell exec"]}',
+        '{"capabilities":[],"tasks_max":1}',
+        '{"sudo":true}',
+    ):
+        refused(f"grants {grants!r}", 50, grants=grants)
     refused("partition 2^32", 22, partition=2**32)
     refused("partition -1", 22, partition=-1)
     refused("parent as bytes", 22, parent=bytes(16))
