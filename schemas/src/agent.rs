@@ -14,15 +14,13 @@ pub enum NodeChannel {
     Task,
     /// [`CancelOrder`]: end it.
     Cancel,
-    /// [`RosterNotice`]: there is a new list of who is out.
-    Roster,
     /// [`Ping`], answered with [`Pong`]: proves that the node hears its tasks.
     Ping,
 }
 
 impl NodeChannel {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Task, Self::Cancel, Self::Roster, Self::Ping];
+    pub const ALL: [Self; 3] = [Self::Task, Self::Cancel, Self::Ping];
 
     /// The last word of the subject.
     #[must_use]
@@ -30,7 +28,6 @@ impl NodeChannel {
         match self {
             Self::Task => "task",
             Self::Cancel => "cancel",
-            Self::Roster => "roster",
             Self::Ping => "ping",
         }
     }

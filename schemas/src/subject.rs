@@ -185,6 +185,10 @@ pub fn blob(chunk: &crate::Sha256Hash) -> String {
     format!("cortex.blob.{chunk}")
 }
 
+/// Where the registry says that there is a new roster, and nothing of what is in it:
+/// [`crate::agent::RosterNotice`].
+pub const ROSTER: &str = "cortex.roster";
+
 /// Where every server of the broker tells its version and whether it syncs; its configuration imports
 /// this from the system account.
 pub const BROKER_STATUS: &str = "cortex.broker.jetstream";
