@@ -1,6 +1,7 @@
 //! Cases of the node's rules: given a past, when something happens, then exactly this is done.
 
 mod admission;
+mod attacks;
 mod endings;
 mod fixture;
 mod offers;

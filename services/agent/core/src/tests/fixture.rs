@@ -101,6 +101,7 @@ pub(super) fn profile(instance: &str) -> Profile {
         instance: InstanceId::parse(instance).unwrap(),
         manifest: manifest(),
         owner: Some(id("alice")),
+        shared_with: Vec::new(),
         sandbox: sandbox(),
         slots: 2,
         anchors: anchors(),
