@@ -405,7 +405,7 @@ pub enum SchedulerEvent {
         certificates: Vec<String>,
         /// What it may itself ask for.
         #[serde(default, skip_serializing_if = "Grants::is_nothing")]
-        grants: Grants,
+        grants: Box<Grants>,
         /// The task that asked for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<TaskId>,

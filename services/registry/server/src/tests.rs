@@ -118,7 +118,7 @@ fn a_list_that_fits_is_sent_whole_and_a_heavy_one_goes_on_later() {
 fn page(agents: usize) -> GetAgentsAnswer {
     let view = |n: usize| {
         let event = registered(&format!("agent-{n:04}"));
-        state(&event).row(event.agent()).unwrap()
+        state(&event).row(event.principal()).unwrap()
     };
     GetAgentsAnswer {
         agents: (0..agents).map(view).collect(),

@@ -333,7 +333,7 @@ fn submitted(task: &str) -> SchedulerEvent {
         audience: Audience::Node(id("web")),
         spec: Box::new(TaskSpec::new(Work::Echo { text: String::new() })),
         certificates: Vec::new(),
-        grants: schemas::grants::Grants::default(),
+        grants: Box::default(),
         parent: None,
         expires_at: Timestamp(3),
     }

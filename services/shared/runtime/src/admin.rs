@@ -3,10 +3,11 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
+use client::IncomingRequest;
 use jetstream_config::JetStreamLog;
 use schemas::{
-    ErrorCode, Fault,
-    feed::{EVENTS_VERB, EventsRequest},
+    ErrorCode, Fault, PrincipalId,
+    feed::{EVENTS_VERB, EventsAnswer, EventsRequest, FeedEvent},
     projection::{REBUILD_VERB, RebuildRequest},
     strict,
     subject::{Bucket, LogName},
@@ -14,7 +15,10 @@ use schemas::{
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::{Rebuild, RebuildMode, Service, feed::read_events};
+use crate::{
+    AskAbout, FactsOf, Lines, Rebuild, RebuildMode, Service, StateOf, door,
+    feed::{Page, ReadEvent, read_events},
+};
 
 /// Requests for events that are read from the log at once, each up to a few MiB; others wait.
 const READERS_MAX: usize = 8;
@@ -50,26 +54,53 @@ impl<S: Service> Admin<S> {
         Self { log, name, rebuilds, readers, service: std::marker::PhantomData }
     }
 
-    /// The answer to a request that is ours to answer.
-    pub(crate) fn answers(&self, verb: &str, body: &Bytes) -> Option<Answering> {
-        let (admin, body) = (self.clone(), body.clone());
-        match verb {
-            EVENTS_VERB => Some(Box::pin(async move { admin.events(&body).await })),
-            REBUILD_VERB => Some(Box::pin(async move { admin.rebuild(&body).await })),
+    /// The answer to a request that is ours to answer. What its sender may know is asked over
+    /// `lines`.
+    pub(crate) fn answers(&self, request: &IncomingRequest, lines: &Lines<S>) -> Option<Answering> {
+        let (admin, lines, body) = (self.clone(), lines.clone(), request.body().clone());
+        let viewer = request.principal().clone();
+        match request.verb() {
+            EVENTS_VERB => Some(Box::pin(async move { admin.events(&body, viewer, lines).await })),
+            REBUILD_VERB => {
+                Some(Box::pin(async move { admin.rebuild(&body, viewer, lines).await }))
+            }
             _ => None,
         }
     }
 
-    async fn events(&self, body: &[u8]) -> Result<Bytes, Fault> {
+    async fn events(
+        &self,
+        body: &[u8],
+        viewer: PrincipalId,
+        lines: Lines<S>,
+    ) -> Result<Bytes, Fault> {
         let request: EventsRequest = strict::parse(body)?;
         // Closed never: it lives as long as whoever asks it.
         let _turn = self.readers.acquire().await;
         let read = read_events::<S, _>(&self.log, self.name, &request).await;
-        read.map_err(|error| error.fault()).map(|answer| encode(&answer))
+        let Page { events, next, at_head } = read.map_err(|error| error.fault())?;
+        if events.is_empty() {
+            return Ok(encode(&EventsAnswer { events: Vec::new(), next, at_head }));
+        }
+        let about = AskAbout::once(viewer.clone(), EVENTS_VERB);
+        let seen = move |state: &_, facts: &_| visible::<S>(state, facts, &viewer, events);
+        let events = door::look(&lines, about, seen).await?;
+        Ok(encode(&EventsAnswer { events, next, at_head }))
     }
 
-    async fn rebuild(&self, body: &[u8]) -> Result<Bytes, Fault> {
+    async fn rebuild(
+        &self,
+        body: &[u8],
+        viewer: PrincipalId,
+        lines: Lines<S>,
+    ) -> Result<Bytes, Fault> {
         let RebuildRequest { bucket, check_only } = strict::parse(body)?;
+        let about = AskAbout::once(viewer.clone(), REBUILD_VERB);
+        let may = move |state: &_, facts: &_| S::may_rebuild(state, facts, &viewer);
+        if !door::look(&lines, about, may).await? {
+            let message = "making rows anew is for admins and operators";
+            return Err(Fault::new(ErrorCode::NotAllowed, message));
+        }
         let known = Bucket::parse(&bucket).filter(|bucket| S::BUCKETS.contains(bucket));
         let unknown = || {
             let known: Vec<_> = S::BUCKETS.iter().map(|bucket| bucket.as_str()).collect();
@@ -84,6 +115,17 @@ impl<S: Service> Admin<S> {
         self.rebuilds.send(ask).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?.map(|answer| encode(&answer))
     }
+}
+
+/// Those of the events that `viewer` may read.
+fn visible<S: Service>(
+    state: &StateOf<S>,
+    facts: &FactsOf<S>,
+    viewer: &PrincipalId,
+    events: Vec<ReadEvent<S>>,
+) -> Vec<FeedEvent> {
+    let seen = events.into_iter().filter(|read| S::sees(state, facts, viewer, &read.event));
+    seen.map(|read| read.shown).collect()
 }
 
 fn encode(value: &impl Serialize) -> Bytes {

@@ -33,10 +33,21 @@ pub struct AskAbout {
     pub trace: Option<String>,
 }
 
+impl AskAbout {
+    /// About something that `principal` asks for once, at no time in particular.
+    pub(crate) fn once(principal: PrincipalId, verb: &'static str) -> Self {
+        let (command_id, not_after, trace) = (None, None, None);
+        Self { principal, verb, command_id, not_after, hash: Sha256Hash::ZERO, trace }
+    }
+}
+
 /// What is said to a request.
 pub enum Said<S: Service> {
     /// To a command: the answer as it is recorded.
     Recorded(Box<RawValue>),
-    /// To a query: an answer that may lack what only the buckets have.
+    /// To a query, or to a command that is decided anew each time: an answer that may lack what is
+    /// not in the state.
     Answer(AnswerOf<S>),
+    /// To whoever only looked.
+    Nothing,
 }

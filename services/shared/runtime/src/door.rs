@@ -8,7 +8,10 @@ use schemas::{ErrorCode, Fault, Sha256Hash};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use crate::{Ask, AskAbout, Caller, Lines, Said, Service, clock::wall_clock_ms};
+use crate::{
+    Ask, AskAbout, Caller, FactsOf, Lines, Look, Request, Said, Service, StateOf,
+    clock::wall_clock_ms,
+};
 
 /// How long an answer may wait for the log before whoever asks is told so.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(5);
@@ -48,7 +51,27 @@ pub(crate) async fn wait<S: Service>(service: &S, answer: Promised<S>) -> Result
     match confirmed.map_err(|_| unconfirmed())?.map_err(|_| not_the_writer())?? {
         Said::Recorded(body) => Ok(Bytes::copy_from_slice(body.get().as_bytes())),
         Said::Answer(answer) => service.complete(answer).await.map(|answer| encode(&answer)),
+        Said::Nothing => Ok(Bytes::new()),
     }
+}
+
+/// What `look` makes of state and facts as they are now.
+pub(crate) async fn look<S: Service, T: Send + 'static>(
+    lines: &Lines<S>,
+    about: AskAbout,
+    look: impl FnOnce(&StateOf<S>, &FactsOf<S>) -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let (found, seen) = oneshot::channel();
+    let look: Look<S::Core> = Box::new(move |state, facts| {
+        // Nobody listens any more when this fails; then there is nobody to tell.
+        drop(found.send(look(state, facts)));
+    });
+    let (reply, shown) = oneshot::channel();
+    let ask = Ask { request: Request::Look(look), about, reply };
+    lines.asks.send(ask).await.map_err(|_| not_the_writer())?;
+    let confirmed = tokio::time::timeout(CONFIRMED_WITHIN, shown).await;
+    confirmed.map_err(|_| unconfirmed())?.map_err(|_| not_the_writer())??;
+    seen.await.map_err(|_| not_the_writer())
 }
 
 fn encode(value: &impl serde::Serialize) -> Bytes {

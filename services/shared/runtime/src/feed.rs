@@ -3,7 +3,7 @@
 use jetstream_config::{EventLog, StoredFrame};
 use schemas::{
     Cursor, ErrorCode, Fault,
-    feed::{EventsAnswer, EventsRequest, FeedEvent},
+    feed::{EventsRequest, FeedEvent},
     frame::Frame,
     subject::LogName,
 };
@@ -26,32 +26,42 @@ const EVENT_HEAD_BYTES: usize = 512;
 /// How much of the log is read at once, in bytes.
 const READ_BYTES: usize = 1024 * 1024;
 
+/// An event, and how it is shown to whoever may read it.
+pub(crate) struct ReadEvent<S: Service> {
+    pub(crate) event: EventOf<S>,
+    pub(crate) shown: FeedEvent,
+}
+
+/// A piece of the log, before anybody has asked who may read it.
+pub(crate) struct Page<S: Service> {
+    pub(crate) events: Vec<ReadEvent<S>>,
+    pub(crate) next: Cursor,
+    pub(crate) at_head: bool,
+}
+
 /// The service's events of a frame, each with its place.
 pub(crate) fn feed_events<S: Service>(
     frame: &Frame,
     sequence: u64,
     name: LogName,
-) -> Result<Vec<FeedEvent>, serde_json::Error> {
+) -> Result<Vec<ReadEvent<S>>, serde_json::Error> {
     let mut events = Vec::new();
     let mut index = 0_u32;
     for decision in &frame.decisions {
         for raw in &decision.events {
             if let AnyEvent::Service(event) = read_event::<EventOf<S>>(raw)? {
                 let (kind, id) = S::about(&event);
-                events.push(FeedEvent {
-                    cursor: Cursor {
-                        partition: name.partition,
-                        generation: name.generation,
-                        sequence,
-                        index,
-                    },
+                let LogName { partition, generation, .. } = name;
+                let shown = FeedEvent {
+                    cursor: Cursor { partition, generation, sequence, index },
                     at: decision.at,
                     principal: decision.principal.clone(),
                     kind: kind.to_owned(),
                     id: id.to_owned(),
                     trace: decision.trace.clone(),
                     event: raw.clone(),
-                });
+                };
+                events.push(ReadEvent { event, shown });
             }
             index = index.saturating_add(1);
         }
@@ -90,14 +100,14 @@ pub(crate) async fn read_events<S: Service, L: EventLog>(
     log: &L,
     name: LogName,
     request: &EventsRequest,
-) -> Result<EventsAnswer, EventsError> {
+) -> Result<Page<S>, EventsError> {
     let limit = request.limit.unwrap_or(EVENTS_DEFAULT).clamp(1, EVENTS_MAX);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let start = request.after.unwrap_or_else(|| origin(name));
     if (start.partition, start.generation) != (name.partition, name.generation) {
         return Err(EventsError::Foreign { cursor: start, log: name.stream() });
     }
-    let mut answer = EventsAnswer { events: Vec::new(), next: start, at_head: false };
+    let mut page = Page { events: Vec::new(), next: start, at_head: false };
     let mut bytes = 0_usize;
     // The frame at the cursor may hold more events behind it.
     let mut after = start.sequence.saturating_sub(1);
@@ -105,18 +115,18 @@ pub(crate) async fn read_events<S: Service, L: EventLog>(
         let frames =
             patiently(|| log.read(after, READ_BYTES)).await.map_err(EventsError::Follow)?;
         if frames.is_empty() && ends_at(log, name, (after, start)).await? {
-            answer.at_head = true;
-            return Ok(answer);
+            page.at_head = true;
+            return Ok(page);
         }
         for stored in frames {
             let events = events_of::<S>(&stored, name).map_err(EventsError::Follow)?;
-            for event in events.into_iter().filter(|event| start < event.cursor) {
-                if answer.events.len() == limit || ANSWER_BYTES_MAX < bytes {
-                    return Ok(answer);
+            for read in events.into_iter().filter(|read| start < read.shown.cursor) {
+                if page.events.len() == limit || ANSWER_BYTES_MAX < bytes {
+                    return Ok(page);
                 }
-                bytes += event.event.get().len() + EVENT_HEAD_BYTES;
-                answer.next = event.cursor;
-                answer.events.push(event);
+                bytes += read.shown.event.get().len() + EVENT_HEAD_BYTES;
+                page.next = read.shown.cursor;
+                page.events.push(read);
             }
             after = stored.sequence;
         }
@@ -144,7 +154,7 @@ async fn ends_at<L: EventLog>(
 fn events_of<S: Service>(
     stored: &StoredFrame,
     name: LogName,
-) -> Result<Vec<FeedEvent>, FollowError> {
+) -> Result<Vec<ReadEvent<S>>, FollowError> {
     let sequence = stored.sequence;
     let frame = read_frame(stored).map_err(FollowError::Fold)?;
     feed_events::<S>(&frame, sequence, name)

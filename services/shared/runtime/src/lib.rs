@@ -41,8 +41,8 @@ pub use projector::{Projector, Rebuild, RebuildMode};
 pub use replica::{FoldError, Head};
 pub use row_reader::RowReader;
 pub use service::{
-    AnswerOf, Caller, CommandOf, EffectContext, EffectOf, EventOf, ObservationOf, Observer,
-    Request, Row, Service, SnapshotAfter, StateOf,
+    AnswerOf, Caller, CommandOf, EffectContext, EffectOf, EventOf, FactsOf, Look, ObservationOf,
+    Observer, Request, Row, Service, SnapshotAfter, StateOf,
 };
 pub use snapshot::{SnapshotError, Snapshots};
 pub use stage::{Beat, Committed, Lines, Stage};

@@ -171,16 +171,16 @@ impl<S: Service> Mind<S> {
     pub(crate) fn take(&mut self, ask: Ask<S>) {
         let Ask { request, about, reply } = ask;
         let said = match request {
-            Request::Command(command) => {
-                self.decide(&command, &about, Repeatable::Yes).map(Said::Recorded)
-            }
-            Request::Unrepeatable(command) => {
-                self.decide(&command, &about, Repeatable::No).map(Said::Recorded)
-            }
+            Request::Command(command) => self.decide(&command, &about, Repeatable::Yes),
+            Request::Unrepeatable(command) => self.decide(&command, &about, Repeatable::No),
             Request::Query(query) => self.answer(&query),
             Request::Observe(observation, query) => {
                 self.observe(observation);
                 self.answer(&query)
+            }
+            Request::Look(look) => {
+                look(&self.replica.state, &self.facts);
+                Ok(Said::Nothing)
             }
         };
         let ordinal = self.decided;
@@ -204,16 +204,19 @@ impl<S: Service> Mind<S> {
         command: &CommandOf<S>,
         about: &AskAbout,
         repeatable: Repeatable,
-    ) -> Result<Box<RawValue>, Fault> {
+    ) -> Result<Said<S>, Fault> {
         self.check_time(about)?;
         if let Some(answer) = self.repeated(about, repeatable)? {
-            return Ok(answer);
+            return Ok(Said::Recorded(answer));
         }
         let Decided { events, answer } =
             S::Core::decide(&self.replica.state, command, &self.facts).map_err(Into::into)?;
-        let answer = json(&answer);
+        let said = match repeatable {
+            Repeatable::Yes => Said::Recorded(json(&answer)),
+            Repeatable::No => Said::Answer(answer),
+        };
         if events.is_empty() {
-            return Ok(answer);
+            return Ok(said);
         }
         if self.full_until.is_some_and(|until| Instant::now() < until) {
             return Err(Fault::new(
@@ -222,11 +225,11 @@ impl<S: Service> Mind<S> {
             ));
         }
         let mut record = self.record(about.clone(), events.iter().map(json).collect());
-        if let (Repeatable::Yes, Some(_)) = (repeatable, &about.command_id) {
+        if let (Said::Recorded(body), Some(_)) = (&said, &about.command_id) {
             record.answer = Some(RecordedAnswer {
                 command_hash: about.hash,
                 not_after: about.not_after.unwrap_or_else(|| self.default_not_after()),
-                body: answer.clone(),
+                body: body.clone(),
             });
         }
         if DECISION_BYTES_MAX < size_of(&record) {
@@ -235,7 +238,7 @@ impl<S: Service> Mind<S> {
         }
         let effects = self.evolve(&events, record.at);
         self.keep(record, effects);
-        Ok(answer)
+        Ok(said)
     }
 
     fn check_time(&self, about: &AskAbout) -> Result<(), Fault> {

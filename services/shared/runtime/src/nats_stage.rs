@@ -201,7 +201,7 @@ impl<S: Service> Desk<S> {
 
     async fn take(&self, request: IncomingRequest) {
         let unanswered = self.unanswered.clone();
-        if let Some(answer) = self.admin.answers(request.verb(), request.body()) {
+        if let Some(answer) = self.admin.answers(&request, &self.lines) {
             tokio::spawn(async move {
                 request.respond(answer.await);
                 drop(unanswered);
@@ -243,11 +243,11 @@ async fn send_feed<S: Service>(client: Client, name: LogName, mut due: mpsc::Rec
     while let Some(Committed { stored, frame }) = due.recv().await {
         match feed_events::<S>(&frame, stored.sequence, name) {
             Ok(events) => {
-                for event in &events {
-                    send_feed_event(&client, name, event).await;
+                for read in &events {
+                    send_feed_event(&client, name, &read.shown).await;
                 }
                 if let Some(last) = events.last() {
-                    let head = HeadNotice { cursor: last.cursor };
+                    let head = HeadNotice { cursor: last.shown.cursor };
                     send_if_connected(&client, subject::head(name.service), &head).await;
                 }
             }

@@ -64,7 +64,24 @@ pub trait Service: Send + Sync + Sized + 'static {
     /// Writes the log's head into an answer that names it: everything up to there is included.
     fn stamp(_answer: &mut AnswerOf<Self>, _head: Cursor) {}
 
-    /// Completes the answer to a query with what has left the state for its buckets.
+    /// Whether `viewer` may read `event` among the service's events. `state` and `facts` are what is
+    /// known now, not what was known then.
+    fn sees(
+        _state: &StateOf<Self>,
+        _facts: &FactsOf<Self>,
+        _viewer: &PrincipalId,
+        _event: &EventOf<Self>,
+    ) -> bool {
+        true
+    }
+
+    /// Whether `viewer` may have the service's buckets made anew.
+    fn may_rebuild(_state: &StateOf<Self>, _facts: &FactsOf<Self>, _viewer: &PrincipalId) -> bool {
+        true
+    }
+
+    /// Completes the answer to a query, or to a command that is never answered from the record, with
+    /// what is not in the state: rows that have left it for their buckets, signatures.
     ///
     /// # Errors
     ///
@@ -132,6 +149,8 @@ pub type AnswerOf<S> = <<S as Service>::Core as Decider>::Answer;
 pub type EventOf<S> = <<S as Service>::Core as Decider>::Event;
 /// State of a service's core.
 pub type StateOf<S> = <<S as Service>::Core as Decider>::State;
+/// Facts of a service's core.
+pub type FactsOf<S> = <<S as Service>::Core as Decider>::Facts;
 /// Effects of a service's core.
 pub type EffectOf<S> = <<S as Service>::Core as Decider>::Effect;
 /// Observations of a service's core.
@@ -159,7 +178,12 @@ pub enum Request<D: Decider> {
     Query(D::Query),
     /// To be taken into the facts, and then answered.
     Observe(D::Observation, D::Query),
+    /// To be shown what is known now; what it makes of that it keeps to itself.
+    Look(Look<D>),
 }
+
+/// Looks at state and facts, on the loop's own time: what takes long is done elsewhere.
+pub type Look<D> = Box<dyn FnOnce(&<D as Decider>::State, &<D as Decider>::Facts) + Send>;
 
 /// One row of a bucket as an event leaves it.
 #[derive(Clone, Debug)]

@@ -103,7 +103,7 @@ fn accepted(submission: &Submission) -> SchedulerEvent {
         parent,
         expires_at,
     } = submission.clone();
-    let spec = Box::new(spec);
+    let (spec, grants) = (Box::new(spec), Box::new(grants));
     SchedulerEvent::TaskSubmitted {
         task,
         envelope,
