@@ -6,6 +6,7 @@
 mod attacks;
 mod cbor;
 mod differential;
+mod ed25519;
 mod forge;
 mod properties;
 mod support;
