@@ -130,7 +130,11 @@ impl Asker {
             partition: 0,
         };
         let envelope = sign::<trust::Request>(&claims, &self.cluster, &self.key)?;
-        let request = SubmitRequest { envelope: Some(STANDARD.encode(envelope)), rendering: None };
+        let request = SubmitRequest {
+            envelope: Some(STANDARD.encode(envelope)),
+            certificates: Vec::new(),
+            rendering: None,
+        };
         Ok((task_id(&claims.issuer, &claims.nonce), request))
     }
 }

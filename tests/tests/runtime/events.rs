@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use client::{EventStream, StartAt};
 use futures::StreamExt as _;
 use schemas::{
-    Cursor,
+    Cursor, ErrorCode, Fault,
     feed::{EventsAnswer, EventsRequest, FeedEvent},
+    projection::{RebuildAnswer, RebuildRequest},
     subject::{self, ServiceName},
 };
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::{
     hosted::{Asker, DEADLINE, Hosted, broker},
-    ledger::Event,
+    ledger::{Event, STRANGER},
 };
 
 async fn page(asker: &Asker, after: Option<Cursor>, limit: u32) -> Result<EventsAnswer> {
@@ -59,6 +60,38 @@ async fn pages_of_any_size_make_the_whole_log() -> Result<()> {
         }
         assert_eq!(amounts, expected, "pages of {limit}");
     }
+    hosted.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_for_those_who_may_see_them_and_the_others_read_on_behind_them() -> Result<()> {
+    let (server, state) = (broker().await?, TempDir::new()?);
+    let hosted = Hosted::start(&server.url(), &state).await?;
+    let alice = Asker::connect(&server.url()).await?;
+    let stranger = Asker::connect_as(&server.url(), STRANGER).await?;
+    for (account, amount) in [("a", 1), (STRANGER, 2), (STRANGER, 3), ("a", 4)] {
+        alice.add(account, amount).await?;
+    }
+    for (reader, expected) in [(&alice, vec![1, 4]), (&stranger, vec![1, 2, 3, 4])] {
+        let (mut amounts, mut after) = (Vec::new(), None);
+        loop {
+            let answer = page(reader, after, 1).await?;
+            amounts.extend(answer.events.iter().map(amount).collect::<Result<Vec<_>>>()?);
+            after = Some(answer.next);
+            if answer.at_head {
+                break;
+            }
+        }
+        assert_eq!(amounts, expected);
+    }
+    let rebuild = RebuildRequest { bucket: "cortex_agents".to_owned(), check_only: true };
+    let mut told = Vec::new();
+    for reader in [&alice, &stranger] {
+        let answer: Result<RebuildAnswer, Fault> =
+            reader.client.request(ServiceName::Registry, "rebuild", &rebuild).await;
+        told.push(answer.err().map(|fault| fault.code));
+    }
+    assert_eq!(told, [None, Some(ErrorCode::NotAllowed)]);
     hosted.stop().await
 }
 

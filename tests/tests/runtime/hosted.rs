@@ -163,7 +163,11 @@ pub(crate) struct Asker {
 
 impl Asker {
     pub(crate) async fn connect(url: &str) -> Result<Self> {
-        Ok(Self { client: Client::connect(ConnectOptions::new(url, id("alice"))).await? })
+        Self::connect_as(url, "alice").await
+    }
+
+    pub(crate) async fn connect_as(url: &str, principal: &str) -> Result<Self> {
+        Ok(Self { client: Client::connect(ConnectOptions::new(url, id(principal))).await? })
     }
 
     /// Adds to an account; repeats itself for as long as the deadline of all tests.

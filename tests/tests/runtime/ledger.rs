@@ -8,7 +8,7 @@ use runtime::{
     SnapshotAfter, StateOf,
 };
 use schemas::{
-    ErrorCode, Fault, strict,
+    ErrorCode, Fault, PrincipalId, strict,
     subject::{Bucket, ServiceName},
 };
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,9 @@ impl Decider for Core {
     }
 }
 
+/// Whoever has an account that nobody else may know of.
+pub(crate) const STRANGER: &str = "stranger";
+
 /// Borrows the registry's name, for services are a closed list.
 pub(crate) struct Ledger;
 
@@ -161,6 +164,20 @@ impl Service for Ledger {
             }
             Event::Closed { account } => vec![Row::deleted(BUCKET, account)],
         }
+    }
+
+    /// What is in a stranger's own account is for them alone.
+    fn sees(_: &State, (): &(), viewer: &PrincipalId, event: &Event) -> bool {
+        match event {
+            Event::Added { account, .. } | Event::Closed { account } => {
+                account != STRANGER || viewer.as_str() == STRANGER
+            }
+        }
+    }
+
+    /// Strangers only look.
+    fn may_rebuild(_: &State, (): &(), viewer: &PrincipalId) -> bool {
+        viewer.as_str() != STRANGER
     }
 
     async fn perform(&self, (): EffectOf<Self>, _: &EffectContext) {}

@@ -38,8 +38,9 @@ const UNDISTURBED: usize = 25;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_at_random_loses_no_task_and_doubles_none() -> Result<()> {
-    check(&Plan::kills(), async |installation, plan, progress| {
-        let toll = killer::kill(installation, plan, progress).await?;
+    let plan = Plan::kills();
+    check(&plan, async |installation, _, progress| {
+        let toll = killer::kill(installation, &plan, progress).await?;
         println!("{toll}");
         ensure!(toll.rarest() >= 2, "some process was hardly killed");
         Ok(Expected::Interruptions)
@@ -49,8 +50,9 @@ async fn kill_9_at_random_loses_no_task_and_doubles_none() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pauses_at_random_lose_no_task_and_double_none() -> Result<()> {
-    check(&Plan::pauses(), async |installation, plan, progress| {
-        let toll = killer::kill(installation, plan, progress).await?;
+    let plan = Plan::pauses();
+    check(&plan, async |installation, _, progress| {
+        let toll = killer::kill(installation, &plan, progress).await?;
         println!("{toll}");
         Ok(Expected::Nothing)
     })
@@ -69,7 +71,7 @@ pub(crate) enum Expected {
 /// Works, disturbs, rests, and checks every promise.
 async fn check(
     plan: &Plan,
-    disturb: impl AsyncFnOnce(&Installation, &Plan, watch::Receiver<Progress>) -> Result<Expected>,
+    disturb: impl AsyncFnOnce(&Installation, &Load, watch::Receiver<Progress>) -> Result<Expected>,
 ) -> Result<()> {
     println!("CORTEX_CHAOS_SEED={}", plan.seed);
     let installation = Installation::start().await?;
@@ -80,7 +82,7 @@ async fn check(
 async fn run(
     installation: &Installation,
     plan: &Plan,
-    disturb: impl AsyncFnOnce(&Installation, &Plan, watch::Receiver<Progress>) -> Result<Expected>,
+    disturb: impl AsyncFnOnce(&Installation, &Load, watch::Receiver<Progress>) -> Result<Expected>,
 ) -> Result<()> {
     let began = Instant::now();
     let client = person::client(installation).await?;
@@ -94,9 +96,9 @@ async fn run(
     let submitters: Vec<_> = submitters.collect();
     load.reach(UNDISTURBED).await?;
     let before = load.acknowledged();
-    let expected = disturb(installation, plan, follower.progress()).await?;
+    let expected = disturb(installation, &load, follower.progress()).await?;
     let (after, disturbed) = (load.acknowledged(), began.elapsed());
-    load.release();
+    load.release_all();
     for ended in try_join_all(submitters).await? {
         ended?;
     }

@@ -60,7 +60,11 @@ impl Signer {
         let envelope = trust::sign::<Request>(&claims, &self.cluster, &self.key)
             .map_err(|error| anyhow!("signing: {error}"))?;
         let task = trust::task_id(&claims.issuer, &claims.nonce);
-        let request = SubmitRequest { envelope: Some(STANDARD.encode(envelope)), rendering: None };
+        let request = SubmitRequest {
+            envelope: Some(STANDARD.encode(envelope)),
+            certificates: Vec::new(),
+            rendering: None,
+        };
         Ok(Signed { task, request })
     }
 }

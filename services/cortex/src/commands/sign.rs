@@ -67,8 +67,11 @@ pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Faul
         "expires_at_s": claims.expires_at_s,
         "spec": spec,
     });
-    let request =
-        SubmitRequest { envelope: Some(STANDARD.encode(envelope)), rendering: Some(rendering) };
+    let request = SubmitRequest {
+        envelope: Some(STANDARD.encode(envelope)),
+        certificates: Vec::new(),
+        rendering: Some(rendering),
+    };
     Ok(Signed { task: task_id(&claims.issuer, &claims.nonce), request })
 }
 

@@ -22,8 +22,6 @@ use crate::signer::{Signed, Signer};
 
 /// Tasks that may be under way, so that work lasts as long as the kills do.
 const UNDER_WAY_MAX: usize = 40;
-/// Tasks that are kept back until the last kill.
-const KEPT_BACK: usize = 60;
 /// How long one attempt to submit goes on; the next is a new command with the same request.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// No outage of a test lasts as long.
@@ -56,7 +54,8 @@ pub(crate) struct Load {
     requests: Vec<Submitted>,
     next: AtomicUsize,
     acknowledged: watch::Sender<BTreeMap<TaskId, usize>>,
-    released: watch::Sender<bool>,
+    /// How many may be submitted; the others are kept back.
+    allowed: watch::Sender<usize>,
     refusals: Mutex<Vec<Fault>>,
 }
 
@@ -69,7 +68,7 @@ impl Load {
             requests: (0..plan.tasks).map(request).collect(),
             next: AtomicUsize::new(0),
             acknowledged: watch::Sender::default(),
-            released: watch::Sender::new(false),
+            allowed: watch::Sender::new(plan.tasks.saturating_sub(plan.kept_back)),
             refusals: Mutex::default(),
         }
     }
@@ -79,9 +78,7 @@ impl Load {
         loop {
             let index = self.next.fetch_add(1, Ordering::SeqCst);
             let Some(submitted) = self.requests.get(index) else { return Ok(()) };
-            if self.requests.len() <= index + KEPT_BACK {
-                self.released.subscribe().wait_for(|released| *released).await?;
-            }
+            self.allowed.subscribe().wait_for(|allowed| index < *allowed).await?;
             progress.wait_for(|progress| index < progress.ended + UNDER_WAY_MAX).await?;
             let answer = tokio::time::timeout(OUTAGE_MAX, self.submit(&submitted.signed)).await;
             let answer = answer.map_err(|_| self.never_taken(submitted))??;
@@ -127,9 +124,14 @@ impl Load {
         self.acknowledged.borrow().len()
     }
 
-    /// Lets go of what was kept back.
-    pub(crate) fn release(&self) {
-        self.released.send_replace(true);
+    /// Lets go of so many more that were kept back.
+    pub(crate) fn release(&self, count: usize) {
+        self.allowed.send_modify(|allowed| *allowed += count);
+    }
+
+    /// Lets go of all that was kept back.
+    pub(crate) fn release_all(&self) {
+        self.allowed.send_replace(self.requests.len());
     }
 
     /// Waits until so many tasks were acknowledged.

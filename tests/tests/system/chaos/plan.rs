@@ -22,6 +22,8 @@ const SHARES: [(Blow, usize); 7] = [
 const PAUSES_MS: [u64; 3] = [150, 900, 2500];
 /// Pauses of scheduler and node that are longer than a lease, in milliseconds.
 const LONG_PAUSE_MS: &[u64] = &[35_000, 50_000];
+/// Tasks that are kept back until the last blow.
+const KEPT_BACK: usize = 60;
 /// How many more tasks may end between two blows.
 const TASKS_BETWEEN: std::ops::Range<usize> = 1..50;
 /// How long it is waited for that at most: a blow also falls while nothing ends.
@@ -51,6 +53,8 @@ pub(crate) struct Step {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) tasks: usize,
+    /// Those of them that wait until they are let go; without more, until the last blow.
+    pub(crate) kept_back: usize,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -69,9 +73,10 @@ impl Plan {
         Self::of(pauses.chain(long).collect(), if is_long() { 1000 } else { 250 })
     }
 
-    /// No blow of its own: tasks for a test that has a plan of another kind.
-    pub(crate) fn work(tasks: usize) -> Self {
-        Self::of(Vec::new(), tasks)
+    /// No blow of its own: tasks for a test that has a plan of another kind, and lets them go in
+    /// portions. The first portion is there at once.
+    pub(crate) fn portions(count: usize, size: usize) -> Self {
+        Self { kept_back: (count - 1) * size, ..Self::of(Vec::new(), count * size) }
     }
 
     /// Twenty kills in a thousand tasks; five times as many in the long form.
@@ -90,7 +95,7 @@ impl Plan {
             after_tasks: random.random_range(TASKS_BETWEEN),
             after: Duration::from_millis(random.random_range(TIME_BETWEEN_MS)),
         };
-        Self { seed, tasks, steps: blows.into_iter().map(step).collect() }
+        Self { seed, tasks, kept_back: KEPT_BACK, steps: blows.into_iter().map(step).collect() }
     }
 }
 

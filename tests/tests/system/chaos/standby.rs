@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::history::Progress;
+use super::load::Load;
 use super::plan::Plan;
 use super::{Expected, check};
 use crate::person;
@@ -23,21 +24,24 @@ use crate::person;
 const TAKE_OVER_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a writer may take to say who it is.
 const WRITER_PATIENCE: Duration = Duration::from_secs(2);
-/// Tasks that have to end between two take-overs: the new writer works.
-const TASKS_BETWEEN: usize = 8;
+/// Tasks that are let go between two take-overs, and how many of them have to end: the new writer
+/// works, and there is always some work under way while it is taken over from.
+const PORTION: usize = 60;
+const TASKS_BETWEEN: usize = 50;
 /// How often each service is taken over by each side.
 const ROUNDS: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_takes_over_from_a_writer_that_is_killed_or_frozen() -> Result<()> {
-    check(&Plan::work(400), async |installation, _, progress| {
+    // A portion for before, one for each take-over, and one for after.
+    check(&Plan::portions(2 + 2 * ROUNDS, PORTION), async |installation, load, progress| {
         let pairs = Pairs::start(installation).await?;
         pairs.wait_for(Side::Supervised).await?;
         for round in 0..ROUNDS {
             pairs.take_from_supervised(round).await?;
-            pairs.work(&progress).await?;
+            pairs.work(load, &progress).await?;
             pairs.take_from_standby().await?;
-            pairs.work(&progress).await?;
+            pairs.work(load, &progress).await?;
         }
         Ok(Expected::Nothing)
     })
@@ -137,9 +141,10 @@ impl<'a> Pairs<'a> {
         log.contains(instance)
     }
 
-    /// Waits until some more tasks have ended.
-    async fn work(&self, progress: &watch::Receiver<Progress>) -> Result<()> {
+    /// Lets some more tasks go, and waits until most of them have ended.
+    async fn work(&self, load: &Load, progress: &watch::Receiver<Progress>) -> Result<()> {
         let mut progress = progress.clone();
+        load.release(PORTION);
         let target = progress.borrow().ended + TASKS_BETWEEN;
         let working = progress.wait_for(|progress| target <= progress.ended);
         timeout(TAKE_OVER_DEADLINE, working).await.context("no task ends any more")??;
