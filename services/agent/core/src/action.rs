@@ -1,11 +1,12 @@
 //! What a node shall do.
 
 use schemas::{
+    PrincipalId,
     scheduler::{RefuseRequest, ReportRequest, StartRequest},
     task::TaskSpec,
 };
 
-use crate::{Record, RunKey};
+use crate::{Delegation, ReceivedRoster, Record, RunKey};
 
 /// One thing to do. Actions of one step are begun in their order; records keep theirs on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Action {
     Report(Box<ReportRequest>),
     /// Refuse to the scheduler once and tell its answer.
     Refuse(RefuseRequest),
+    /// Keep it on disk in place of the one before: a later process start believes none older.
+    KeepRoster(Box<ReceivedRoster>),
 }
 
 /// What to run.
@@ -33,6 +36,12 @@ pub struct RunOrder {
     pub attempt: u32,
     /// W3C `traceparent` of the request.
     pub trace: Option<String>,
+    /// The user it is for.
+    pub subject: PrincipalId,
+    /// Partition of the scheduler that assigned it.
+    pub partition: u32,
+    /// What the run may ask for in its turn; nothing when absent.
+    pub delegation: Option<Delegation>,
     /// What is to be done.
     pub spec: TaskSpec,
 }

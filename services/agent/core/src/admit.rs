@@ -5,12 +5,11 @@
 
 use schemas::{
     ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
-    permission::{self, Asker},
-    task::TaskSpec,
+    claims::RequestClaims, permission, task::TaskSpec,
 };
 use trust::{Assignment, AssignmentFacts, Recipient, Request, Trust, Unverified, Verified};
 
-use crate::{Accepted, Profile, ReceivedOffer, RunKey};
+use crate::{Accepted, Delegation, Profile, ReceivedOffer, RunKey};
 
 /// Work that is signed by whom it must be and that this node may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +30,8 @@ pub struct Admission {
     pub assigned_until: Timestamp,
     /// W3C `traceparent` of the request.
     pub trace: Option<String>,
+    /// What the run may ask for in its turn; nothing when absent.
+    pub delegation: Option<Delegation>,
     /// What is to be done.
     pub spec: TaskSpec,
 }
@@ -71,13 +72,19 @@ fn admission(request: &Verified<Request>, assignment: &Verified<Assignment>) -> 
         request_hash: request.envelope_hash(),
         assigned_until: Timestamp::from_seconds(given.expires_at_s + trust::CLOCK_SKEW_S),
         trace: asked.trace.clone(),
+        delegation: delegation(asked),
         spec: request.spec().clone(),
     }
 }
 
+fn delegation(asked: &RequestClaims) -> Option<Delegation> {
+    let delegation = Delegation { grants: asked.grants.clone(), until_s: asked.expires_at_s };
+    (!asked.grants.is_nothing()).then_some(delegation)
+}
+
 /// The issuer's own manifest is the scheduler's business; this node's side is the node's own.
 fn check_permission(profile: &Profile, issuer: &PrincipalId) -> Result<(), Fault> {
-    let denials = permission::denials(Asker::named(issuer), profile.as_target());
+    let denials = permission::denials(profile.asker(issuer), profile.as_target());
     let Some(denial) = denials.first() else { return Ok(()) };
     let message = denial.explain(issuer, profile.id());
     Err(Fault::new(ErrorCode::TaskNotPermitted, message))
@@ -141,6 +148,7 @@ impl Admission {
             subject: self.subject,
             request_hash: self.request_hash,
             trace: self.trace,
+            delegation: self.delegation,
             spec: self.spec,
         }
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use schemas::{Fault, TaskId, agent::CancelOrder, scheduler::StartAnswer, task::Outcome};
+use schemas::{
+    Fault, TaskId, agent::CancelOrder, enrolment::AgentAccess, scheduler::StartAnswer,
+    task::Outcome,
+};
 
 use crate::{RecordKind, RunKey};
 
@@ -34,6 +37,8 @@ pub enum Input {
     RefusalAnswered(RunKey),
     /// A refusal was not taken.
     RefusalFailed(RunKey, Fault),
+    /// The registry says who is out and who may act everywhere.
+    Roster(Box<ReceivedRoster>),
     /// The connection is back: whatever waits for its next try may try now.
     Reconnected,
     /// Time has passed; see [`crate::Node::next_wake`].
@@ -53,6 +58,30 @@ pub struct ReceivedOffer {
     pub request: Vec<u8>,
     /// The signed assignment.
     pub assignment: Vec<u8>,
+    /// Certificates of the keys that signed any of it, each after the one that vouches for it.
+    pub certificates: Vec<Vec<u8>>,
+    /// The tasks that asked for one another up to this one, from the first on.
+    pub ancestors: Vec<ReceivedAncestor>,
+}
+
+/// A task that asked for another one, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedAncestor {
+    /// The signed request.
+    pub request: Vec<u8>,
+    /// The signed assignment to the node that asked in its turn.
+    pub assignment: Vec<u8>,
+}
+
+/// A roster as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedRoster {
+    /// The signed roster.
+    pub envelope: Vec<u8>,
+    /// Certificates of its key, each after the one that vouches for it.
+    pub certificates: Vec<Vec<u8>>,
+    /// What the registry knows of this node.
+    pub access: Option<AgentAccess>,
 }
 
 impl ReceivedOffer {

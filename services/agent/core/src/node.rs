@@ -122,6 +122,7 @@ impl Node {
             Input::ReportFailed(key, fault) => self.on_report_failed(&key, &fault, facts),
             Input::RefusalAnswered(key) => self.on_refusal_answered(&key),
             Input::RefusalFailed(key, fault) => self.on_refusal_failed(&key, &fault, facts),
+            Input::Roster(_) => Vec::new(),
             Input::Reconnected => self.on_reconnected(facts),
             Input::Tick => self.on_tick(facts),
             Input::Drain(grace) => self.on_drain(grace, facts),

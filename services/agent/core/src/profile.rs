@@ -1,7 +1,12 @@
 //! Who the node is and what it lets others do, as it judges them by itself.
 
+use std::collections::BTreeSet;
+
 use schemas::{
-    Capability, InstanceId, Manifest, PrincipalId, manifest::PrincipalPattern, permission::Target,
+    Capability, InstanceId, Manifest, PrincipalId,
+    manifest::PrincipalPattern,
+    permission::{Asker, Target},
+    principal::UserRole,
     sandbox::SandboxReport,
 };
 use trust::TrustAnchors;
@@ -17,6 +22,8 @@ pub struct Profile {
     pub owner: Option<PrincipalId>,
     /// With whom its owner shares it.
     pub shared_with: Vec<PrincipalPattern>,
+    /// People who may task every agent.
+    pub overseers: BTreeSet<PrincipalId>,
     /// What it enforces around its runs.
     pub sandbox: SandboxReport,
     /// Runs at the same time.
@@ -37,6 +44,13 @@ impl Profile {
     pub fn as_target(&self) -> Target<'_> {
         let Self { manifest, owner, shared_with, .. } = self;
         Target { manifest, owner: owner.as_ref(), shared_with }
+    }
+
+    /// Somebody who wants to task the node, and what it knows of them.
+    #[must_use]
+    pub fn asker<'a>(&self, id: &'a PrincipalId) -> Asker<'a> {
+        let role = self.overseers.contains(id).then_some(UserRole::Operator);
+        Asker { role, ..Asker::named(id) }
     }
 
     /// What it can do, each MCP server spelled out as all of its tools.

@@ -7,7 +7,7 @@ use schemas::task::{Outcome, TaskSpec};
 use schemas::{ErrorCode, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::RunKey;
+use crate::{Delegation, RunKey};
 
 /// One entry of the node's journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +87,9 @@ pub struct Accepted {
     /// W3C `traceparent` of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What the run may ask for in its turn; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<Delegation>,
     /// What is to be done.
     pub spec: TaskSpec,
 }

@@ -173,6 +173,9 @@ impl Run {
             key: self.key(),
             attempt: self.accepted.attempt,
             trace: self.accepted.trace.clone(),
+            subject: self.accepted.subject.clone(),
+            partition: self.accepted.partition,
+            delegation: self.accepted.delegation.clone(),
             spec: self.accepted.spec.clone(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod attacks;
+mod delegation;
 mod endings;
 mod fixture;
 mod offers;

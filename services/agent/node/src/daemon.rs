@@ -221,6 +221,7 @@ impl Daemon {
                 }
                 Action::Report(report) => self.requests.report(*report),
                 Action::Refuse(refusal) => self.requests.refuse(refusal),
+                Action::KeepRoster(_) => (),
             }
         }
     }
@@ -274,6 +275,7 @@ impl Daemon {
             | Input::ReportFailed(..)
             | Input::RefusalAnswered(_)
             | Input::RefusalFailed(..)
+            | Input::Roster(_)
             | Input::Reconnected
             | Input::Tick
             | Input::Drain(_) => (),

@@ -1,12 +1,14 @@
 //! What the control plane says to the node, read strictly.
 
-use agent_core::{Input, ReceivedOffer};
+use agent_core::{Input, ReceivedAncestor, ReceivedOffer};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use schemas::{
     ErrorCode, Fault,
     agent::{CancelOrder, NodeChannel, Ping, TaskOffer},
+    enrolment::CERTIFICATES_MAX,
+    grants::CHAIN_LENGTH_MAX,
     strict, subject,
 };
 
@@ -76,16 +78,41 @@ pub(crate) fn read(message: &Message) -> Result<Incoming, Fault> {
 
 fn read_offer(payload: &[u8]) -> Result<Incoming, Fault> {
     let offer: TaskOffer = strict::parse(payload)?;
+    if CHAIN_LENGTH_MAX <= offer.ancestors.len() {
+        let message = format!("a task has at most {} ancestors", CHAIN_LENGTH_MAX - 1);
+        return Err(Fault::new(ErrorCode::ChainInvalid, message));
+    }
+    let ancestors = offer.ancestors.iter().map(|ancestor| {
+        Ok(ReceivedAncestor {
+            request: decode("request", &ancestor.request)?,
+            assignment: decode("assignment", &ancestor.assignment)?,
+        })
+    });
     let offer = ReceivedOffer {
         request: decode("request", &offer.request)?,
         assignment: decode("assignment", &offer.assignment)?,
+        certificates: decode_certificates(&offer.certificates)?,
+        ancestors: ancestors.collect::<Result<_, Fault>>()?,
         task: offer.task,
         epoch: offer.epoch,
     };
     Ok(input(Input::Offer(offer)))
 }
 
-fn decode(field: &str, text: &str) -> Result<Vec<u8>, Fault> {
+/// The bytes of certificates that came with something.
+///
+/// # Errors
+///
+/// When there are more than any chain needs, or one is no base64.
+pub(crate) fn decode_certificates(texts: &[String]) -> Result<Vec<Vec<u8>>, Fault> {
+    if CERTIFICATES_MAX < texts.len() {
+        let message = format!("{} certificates, the limit is {CERTIFICATES_MAX}", texts.len());
+        return Err(Fault::new(ErrorCode::CertificateInvalid, message));
+    }
+    texts.iter().map(|text| decode("certificate", text)).collect()
+}
+
+pub(crate) fn decode(field: &str, text: &str) -> Result<Vec<u8>, Fault> {
     let invalid =
         |error| Fault::new(ErrorCode::EnvelopeMalformed, format!("{field} is no base64: {error}"));
     STANDARD.decode(text).map_err(invalid)

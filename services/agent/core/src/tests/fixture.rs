@@ -102,6 +102,7 @@ pub(super) fn profile(instance: &str) -> Profile {
         manifest: manifest(),
         owner: Some(id("alice")),
         shared_with: Vec::new(),
+        overseers: std::collections::BTreeSet::new(),
         sandbox: sandbox(),
         slots: 2,
         anchors: anchors(),
@@ -172,7 +173,8 @@ impl Draft {
         let scheduler = key(Purpose::Scheduler, 3);
         let assignment = sign::<Assignment>(&self.assignment, &cluster(), &scheduler).unwrap();
         let (task, epoch) = (self.assignment.task, self.assignment.epoch);
-        ReceivedOffer { task, epoch, request, assignment }
+        let (certificates, ancestors) = (Vec::new(), Vec::new());
+        ReceivedOffer { task, epoch, request, assignment, certificates, ancestors }
     }
 }
 
@@ -255,6 +257,7 @@ fn show(action: &Action) -> String {
         Action::Run(order) => format!("run {}", order.key.epoch),
         Action::Kill(key) => format!("kill {}", key.epoch),
         Action::Report(report) => format!("report {} {:?}", report.epoch, report.outcome.verdict),
+        Action::KeepRoster(_) => "keep roster".to_owned(),
         Action::Refuse(refusal) => format!("refuse {} {}", refusal.epoch, refusal.fault.code),
     }
 }

@@ -24,7 +24,8 @@ fn journal(past: Vec<Input>) -> Vec<Record> {
             | Action::Run(_)
             | Action::Kill(_)
             | Action::Report(_)
-            | Action::Refuse(_) => None,
+            | Action::Refuse(_)
+            | Action::KeepRoster(_) => None,
         })
         .collect()
 }

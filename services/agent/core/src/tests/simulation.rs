@@ -66,7 +66,7 @@ impl World {
                     self.reported.push((key.clone(), report.outcome.verdict));
                     self.pending_reports.push(key);
                 }
-                Action::Refuse(_) => (),
+                Action::Refuse(_) | Action::KeepRoster(_) => (),
             }
         }
     }

@@ -11,9 +11,10 @@ use std::{
     },
 };
 
-use agent_core::{Accepted, Record, RecordKind, RunKey, Started};
+use agent_core::{Accepted, Delegation, Record, RecordKind, RunKey, Started};
 use schemas::{
     InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
+    grants::Grants,
     task::{TaskSpec, Work},
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -46,6 +47,7 @@ fn accepted(number: u64) -> Record {
         subject: principal("alice"),
         request_hash: Sha256Hash::ZERO,
         trace: None,
+        delegation: Some(Delegation { grants: Grants::default(), until_s: 5 }),
         spec: TaskSpec::new(Work::Echo { text: "a\u{e4}\n\"".to_owned() }),
     }))
 }

@@ -152,7 +152,8 @@ impl Plane {
             sign::<Assignment>(&assignment, &cluster(), &key(Purpose::Scheduler)).unwrap();
         lock(&self.state).tasks.entry(task.clone()).or_default();
         let (request, assignment) = (STANDARD.encode(request), STANDARD.encode(assignment));
-        TaskOffer { task, epoch, request, assignment }
+        let (certificates, ancestors) = (Vec::new(), Vec::new());
+        TaskOffer { task, epoch, request, assignment, certificates, ancestors }
     }
 
     pub(crate) async fn cancel(&self, task: &TaskId) -> Result<()> {
