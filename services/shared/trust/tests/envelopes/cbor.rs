@@ -89,6 +89,11 @@ pub(crate) fn heads(item: &[u8], offset: usize) -> Vec<HeadAt> {
     found
 }
 
+/// The head that an item begins with.
+pub(crate) fn first_head(item: &[u8]) -> HeadAt {
+    head_at(item, 0)
+}
+
 fn head_at(item: &[u8], offset: usize) -> HeadAt {
     let (major, info) = (item[offset] >> 5, item[offset] & 0x1f);
     let width = match info {

@@ -8,6 +8,7 @@ mod cbor;
 mod differential;
 mod ed25519;
 mod forge;
+mod fuzzing;
 mod properties;
 mod support;
 mod vectors;
