@@ -13,6 +13,8 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::CredentialSources;
+
 /// How long runs may go on after the node was told to stop, in milliseconds, unless set.
 const DRAIN_GRACE_MS_DEFAULT: u64 = 30_000;
 /// Longest grace that can be set, in milliseconds.
@@ -56,6 +58,9 @@ pub struct NodeConfig {
     /// The file with what the node logs in with, as the NATS tools write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creds: Option<PathBuf>,
+    /// Where the credentials that the manifest names are found, where the defaults do not fit.
+    #[serde(default, skip_serializing_if = "CredentialSources::is_default")]
+    pub credential_sources: CredentialSources,
     /// What the agent says about itself, here or in a JSON file; something plain when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestSource>,
@@ -122,6 +127,7 @@ impl NodeConfig {
             drain_grace_ms: None,
             ca: None,
             creds: None,
+            credential_sources: CredentialSources::default(),
             manifest: None,
         }
     }
@@ -157,6 +163,9 @@ impl NodeConfig {
         }
         if self.drain_grace_ms.is_some_and(|grace_ms| DRAIN_GRACE_MS_MAX < grace_ms) {
             return setting("drain_grace_ms", format!("must be at most {DRAIN_GRACE_MS_MAX}"));
+        }
+        if let Some(problem) = self.credential_sources.problem() {
+            return setting("credential_sources", problem);
         }
         self.cluster().map(drop)
     }
@@ -214,6 +223,7 @@ impl NodeConfig {
         for path in optional.into_iter().flatten() {
             *path = base.join(&path);
         }
+        self.credential_sources.resolve_paths(base);
         if let Some(ManifestSource::File(path)) = &mut self.manifest {
             *path = base.join(&path);
         }

@@ -11,6 +11,7 @@
 mod clock;
 mod config;
 mod crash;
+mod credentials;
 mod daemon;
 mod error;
 mod heartbeat;
@@ -27,6 +28,7 @@ mod start;
 mod timings;
 
 pub use config::{ConfigError, ManifestSource, NodeConfig};
+pub use credentials::CredentialSources;
 pub use error::NodeError;
 pub use journal::JournalError;
 pub use start::run;

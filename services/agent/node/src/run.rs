@@ -21,7 +21,7 @@ use sandbox_process::{
 };
 use schemas::{
     ErrorCode, Fault, Sha256Hash, Timestamp,
-    task::{Outcome, OutputSummary, Usage, Verdict, Work},
+    task::{CREDENTIALS_VARIABLE, Outcome, OutputSummary, Usage, Verdict, Work},
 };
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -31,6 +31,7 @@ use tokio::{
 
 use crate::{
     clock,
+    credentials::{Credentials, HandedOver, Masked},
     outlet::NatsOutlet,
     output::{Collector, Outlet},
 };
@@ -47,6 +48,15 @@ pub(crate) struct Workshop {
     pub(crate) client: Client,
     /// Where each run gets a directory of its own.
     pub(crate) runs_dir: PathBuf,
+    /// Where runs get the credentials that they ask for.
+    pub(crate) credentials: Arc<Credentials>,
+}
+
+/// Where the output of one run goes.
+struct Output<O> {
+    collector: Collector<O>,
+    /// On the way; none for a run without credentials.
+    masked: Option<Masked>,
 }
 
 impl Workshop {
@@ -73,21 +83,75 @@ impl Workshop {
     ) -> Outcome {
         let scratch = self.runs_dir.join(directory_name(&order.key));
         let began_at = clock::wall();
+        let credentials = match self.credentials_of(order, stop).await {
+            Ok(credentials) => credentials,
+            Err(outcome) => return *outcome,
+        };
         if let Err(error) = make_private(&scratch) {
             let message = format!("cannot make the run's directory {scratch:?}: {error}");
             return not_run(Fault::new(ErrorCode::Internal, message), began_at);
         }
-        let request = request(order, &scratch);
+        let limit = order.spec.output_limit_bytes();
+        let masked = credentials.as_ref().map(|given| Masked::new(&given.mask, limit));
+        let request = request(order, &scratch, credentials.as_ref());
         let outcome = match self.launcher.launch(request).await {
-            Ok(run) => follow(run, stop, collector).await,
+            Ok(run) => follow(run, stop, Output { collector, masked }).await,
             Err(error) => not_run(launch_fault(&error), began_at),
         };
+        // Whoever hears of the end finds them gone.
+        drop(credentials);
         tokio::spawn(async move {
             if let Err(error) = tokio::fs::remove_dir_all(&scratch).await {
                 tracing::warn!(%error, ?scratch, "a run's directory stays");
             }
         });
         outcome
+    }
+
+    /// The credentials that the task asks for, or how it ends without them.
+    async fn credentials_of(
+        &self,
+        order: &RunOrder,
+        stop: &Notify,
+    ) -> Result<Option<HandedOver>, Box<Outcome>> {
+        let (names, began_at) = (&order.spec.credentials, clock::wall());
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let run = directory_name(&order.key);
+        tokio::select! {
+            given = self.credentials.hand_over(names, &run) => match given {
+                Ok(given) => Ok(Some(given)),
+                Err(fault) => Err(Box::new(not_run(fault, began_at))),
+            },
+            () = stop.notified() => {
+                let cancelled = blank(Verdict::Cancelled, clock::wall());
+                Err(Box::new(Outcome { started_at: Some(began_at), ..cancelled }))
+            }
+        }
+    }
+}
+
+impl<O: Outlet> Output<O> {
+    async fn take(&mut self, chunk: Chunk) {
+        let Some(masked) = &mut self.masked else { return self.collector.take(chunk).await };
+        for chunk in masked.take(&chunk) {
+            self.collector.take(chunk).await;
+        }
+    }
+
+    async fn finish(mut self, totals: [StreamTotals; 2]) -> [OutputSummary; 2] {
+        let Some(masked) = &mut self.masked else { return self.collector.finish(totals).await };
+        let (last, totals) = masked.finish(totals);
+        for chunk in last {
+            self.collector.take(chunk).await;
+        }
+        let complete = |summary: OutputSummary| {
+            // What was dropped was not masked, so it is in no hash either.
+            let sha256 = summary.sha256.filter(|_| summary.dropped == 0);
+            OutputSummary { sha256, ..summary }
+        };
+        self.collector.finish(totals).await.map(complete)
     }
 }
 
@@ -113,11 +177,14 @@ async fn echo<O: Outlet>(text: &str, limit: u64, mut collector: Collector<O>) ->
     Outcome { exit_code: Some(0), started_at: Some(started_at), stdout, stderr, ..base }
 }
 
-fn request(order: &RunOrder, scratch: &Path) -> RunRequest {
-    let (argv, cwd, env, stdin) = match order.spec.work.clone() {
+fn request(order: &RunOrder, scratch: &Path, credentials: Option<&HandedOver>) -> RunRequest {
+    let (argv, cwd, mut env, stdin) = match order.spec.work.clone() {
         Work::Echo { .. } => Default::default(),
         Work::Command { argv, cwd, env, stdin } => (argv, cwd, env, stdin),
     };
+    if let Some(credentials) = credentials {
+        env.insert(CREDENTIALS_VARIABLE.to_owned(), credentials.folder.text().to_owned());
+    }
     RunRequest {
         argv,
         cwd: cwd.map_or_else(|| scratch.to_owned(), PathBuf::from),
@@ -133,15 +200,15 @@ fn request(order: &RunOrder, scratch: &Path) -> RunRequest {
 }
 
 /// Takes the run's output until there is no more, then its end.
-async fn follow<O: Outlet>(mut run: Run, stop: &Notify, mut collector: Collector<O>) -> Outcome {
+async fn follow<O: Outlet>(mut run: Run, stop: &Notify, mut output: Output<O>) -> Outcome {
     let started_at = clock::wall();
     let canceller = run.canceller();
     let work = async {
-        pump(&mut run, &mut collector).await;
+        pump(&mut run, &mut output).await;
         run.wait().await
     };
     let exit = unless_stopped(work, stop, &canceller).await;
-    let [stdout, stderr] = collector.finish([exit.stdout, exit.stderr]).await;
+    let [stdout, stderr] = output.finish([exit.stdout, exit.stderr]).await;
     outcome(&exit, started_at, [stdout, stderr])
 }
 
@@ -158,15 +225,17 @@ async fn unless_stopped(
     work.await
 }
 
-async fn pump<O: Outlet>(run: &mut Run, collector: &mut Collector<O>) {
+async fn pump<O: Outlet>(run: &mut Run, output: &mut Output<O>) {
     let stream_at = Instant::now() + STREAM_AFTER;
     loop {
         tokio::select! {
             chunk = run.next_chunk() => match chunk {
-                Some(chunk) => collector.take(chunk).await,
+                Some(chunk) => output.take(chunk).await,
                 None => return,
             },
-            () = sleep_until(stream_at), if !collector.is_streaming() => collector.stream().await,
+            () = sleep_until(stream_at), if !output.collector.is_streaming() => {
+                output.collector.stream().await;
+            }
         }
     }
 }

@@ -1,16 +1,19 @@
 //! From settings to a running node: state folder, journal, keys, connection, loop.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use agent_core::{Action, Node, Profile};
 use client::{Client, ConnectOptions};
 use sandbox_process::{Launcher, LauncherConfig};
 use schemas::{
+    Manifest,
     agent::{FailureCounters, NodeReport},
     registry::RegisterRequest,
 };
@@ -19,6 +22,7 @@ use trust::TrustAnchors;
 
 use crate::{
     NodeConfig, NodeError, clock, crash,
+    credentials::{self, Credentials},
     daemon::{Daemon, Ears},
     heartbeat::Pulse,
     incoming,
@@ -41,6 +45,7 @@ struct Prepared {
     journal: Journal,
     history: History,
     runs_dir: PathBuf,
+    credentials: Credentials,
     journal_events: mpsc::UnboundedReceiver<JournalEvent>,
 }
 
@@ -106,6 +111,7 @@ async fn serve(
             launcher: prepared.launcher,
             client: client.clone(),
             runs_dir: prepared.runs_dir,
+            credentials: Arc::new(prepared.credentials),
         },
         pulse: Pulse::new(meter, interval_s, prepared.failures),
         timings: Timings::new(),
@@ -150,7 +156,8 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
     crash::write_panics(&state_dir, &instance);
     let runs = state_dir.join("runs");
     empty(&runs)?;
-    let launcher = Launcher::new(LauncherConfig::default())?;
+    let credentials = credentials(&config, &manifest)?;
+    let launcher = Launcher::new(launcher_config(&credentials))?;
     let slots = config.slots.unwrap_or_else(measure::cpus);
     let runs_dir = runs.join(instance.as_str());
     make_private(&runs_dir)?;
@@ -159,6 +166,8 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
         slots: manifest.limits.max_tasks.map_or(slots, |max_tasks| slots.min(max_tasks)),
         manifest,
         owner: config.owner.clone(),
+        shared_with: Vec::new(),
+        overseers: BTreeSet::new(),
         sandbox: launcher.report().clone(),
         anchors,
     };
@@ -172,8 +181,26 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
         journal,
         history,
         runs_dir,
+        credentials,
         journal_events,
     })
+}
+
+fn credentials(config: &NodeConfig, manifest: &Manifest) -> Result<Credentials, NodeError> {
+    if !manifest.credentials.is_empty() {
+        let attempt = "keep credentials out of core dumps of the node in";
+        credentials::keep_off_the_disk().map_err(cannot(attempt, &config.state_dir))?;
+    }
+    Ok(Credentials::new(manifest, config.credential_sources.clone(), &config.state_dir))
+}
+
+/// A run gets the node's environment without what is a credential in it.
+fn launcher_config(credentials: &Credentials) -> LauncherConfig {
+    let mut config = LauncherConfig::default();
+    for name in credentials.variables() {
+        config.environment.remove(name);
+    }
+    config
 }
 
 fn read_anchors(config: &NodeConfig) -> Result<TrustAnchors, NodeError> {

@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests themselves do")]
 
 mod crashes;
+mod credentials;
 mod disk;
+mod kubernetes;
 mod life;
 mod plane;
 mod runs;
