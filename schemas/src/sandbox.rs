@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, fmt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Sha256Hash;
+
 /// A promise about a run. Tasks ask for these, never for mechanisms.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -191,6 +193,48 @@ impl SandboxReport {
     pub fn enforces(&self, property: Property) -> bool {
         self.level(property) == Enforcement::Enforced
     }
+}
+
+/// What was around one run, read by its supervisor from outside while the program waited to be
+/// executed.
+///
+/// The landlock version alone is the word of the process inside; the kernel shows it to nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunProof {
+    /// The set of mechanisms in use.
+    pub tier: Tier,
+    /// The file that was executed, as the run sees it.
+    pub program: String,
+    /// SHA-256 of that file's content; absent when nobody but the kernel may read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_sha256: Option<Sha256Hash>,
+    /// The user on the host.
+    pub uid: u32,
+    /// The group on the host.
+    pub gid: u32,
+    /// Whether execution can give rights.
+    pub no_new_privs: bool,
+    /// How many filters of system calls are in force.
+    pub seccomp_filters: u32,
+    /// Every capability that is held, inherited or ambient, as the kernel's bits.
+    pub capabilities: u64,
+    /// Capabilities that execution could give if it could give rights, likewise.
+    pub capability_bounds: u64,
+    /// Inode of each namespace that differs from the node's, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "crate::strict::unique_keys")]
+    pub namespaces: BTreeMap<String, u64>,
+    /// Version of the Landlock rules in force; absent without Landlock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landlock_abi: Option<u32>,
+    /// Limits of each process by the kernel's name; what is unlimited is left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "crate::strict::unique_keys")]
+    pub limits: BTreeMap<String, u64>,
+    /// The cgroup with quotas for the whole tree; absent where none is delegated to the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
 }
 
 #[cfg(test)]

@@ -7,9 +7,13 @@
 
 mod environment;
 mod plain;
+mod report;
 mod requirements;
+mod walls;
 
 pub use environment::{EnvironmentError, FIXED_PATH, INHERITED, environment};
 pub use plain::{HostFacts, plain_report};
+pub use report::{Evidence, Shown, walls_report};
 pub use requirements::{Unmet, unmet};
 pub use schemas::sandbox::{Enforcement, Property, PropertyReport, SandboxReport, Tier};
+pub use walls::{Access, Mount, Quotas};

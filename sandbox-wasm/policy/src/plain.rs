@@ -67,15 +67,15 @@ fn capabilities(permitted: u64) -> PropertyReport {
     )
 }
 
-fn absent(why: &str) -> PropertyReport {
+pub(crate) fn absent(why: &str) -> PropertyReport {
     PropertyReport { level: Enforcement::Absent, by: Vec::new(), why: why.to_owned() }
 }
 
-fn partial(by: &[&str], why: &str) -> PropertyReport {
+pub(crate) fn partial(by: &[&str], why: &str) -> PropertyReport {
     PropertyReport { level: Enforcement::Partial, by: words(by), why: why.to_owned() }
 }
 
-fn enforced(by: &[&str]) -> PropertyReport {
+pub(crate) fn enforced(by: &[&str]) -> PropertyReport {
     PropertyReport { level: Enforcement::Enforced, by: words(by), why: String::new() }
 }
 

@@ -56,6 +56,42 @@ pub enum LaunchError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The supervisor could not do its part, or the process inside could not.
+    #[error("cannot {attempt}")]
+    Inside {
+        /// What was attempted.
+        attempt: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A wall could not be put up, so nothing was run.
+    #[error("cannot confine the run: {attempt}")]
+    NotConfined {
+        /// What was attempted.
+        attempt: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// What was read back is less than what was promised, so nothing was run.
+    #[error("the sandbox does not hold: {missing}")]
+    NotAsPromised {
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// No set of mechanisms works on this host, and doing without was not asked for by name.
+    #[error("no sandbox works on this host: {reasons}")]
+    NoSandbox {
+        /// Why not, for each set of mechanisms.
+        reasons: String,
+    },
+    /// A mount that cannot be given to a run.
+    #[error("cannot give {mount} to a run: {problem}")]
+    Mount {
+        /// Which.
+        mount: String,
+        /// Why not.
+        problem: &'static str,
+    },
     /// The supervisor did not answer as it should.
     #[error("the supervisor of the run {problem}")]
     Supervisor {
@@ -77,7 +113,13 @@ impl LaunchError {
             Self::CommandNotExecutable { .. } => ErrorCode::CommandNotExecutable,
             Self::CwdMissing { .. } => ErrorCode::CwdMissing,
             Self::TooLong => ErrorCode::TooLarge,
-            Self::Host { .. } | Self::Supervisor { .. } => ErrorCode::Internal,
+            Self::NotConfined { .. } | Self::NotAsPromised { .. } | Self::NoSandbox { .. } => {
+                ErrorCode::PropertyNotEnforced
+            }
+            Self::Mount { .. } => ErrorCode::ConfigInvalid,
+            Self::Host { .. } | Self::Inside { .. } | Self::Supervisor { .. } => {
+                ErrorCode::Internal
+            }
         }
     }
 }

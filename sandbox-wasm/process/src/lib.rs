@@ -10,9 +10,13 @@
 //! **Invariant:** a run never waits for ever for whoever reads its output.
 //! **Invariant:** `unsafe` stands in `sys` alone.
 
+mod canary;
 mod error;
 mod exit;
+mod gate;
 mod handshake;
+mod hashes;
+mod inner;
 mod launcher;
 mod output;
 mod request;
@@ -20,7 +24,9 @@ mod resolve;
 mod run;
 mod supervisor;
 mod sys;
+mod tiers;
 mod tree;
+mod trial;
 mod wire;
 
 pub use error::LaunchError;
@@ -29,3 +35,7 @@ pub use launcher::{Launcher, LauncherConfig};
 pub use output::{CHUNK_BYTES_MAX, Chunk, Stream};
 pub use request::{RunLimits, RunRequest};
 pub use run::{Canceller, Run};
+pub use sandbox_policy::{Access, Mount, Quotas, Tier};
+
+/// User, mount, process, network, IPC, name and cgroup namespaces.
+const NAMESPACES_OF_A_RUN: usize = 7;

@@ -13,17 +13,10 @@ use rustix::{
 };
 use sandbox_policy::FIXED_PATH;
 
-use crate::LaunchError;
-
-/// Checks that `cwd` is a directory.
-pub(crate) fn check_cwd(cwd: &Path) -> Result<(), LaunchError> {
-    let missing = |source| LaunchError::CwdMissing { cwd: cwd.to_owned(), source };
-    let metadata = std::fs::metadata(cwd).map_err(missing)?;
-    if metadata.is_dir() { Ok(()) } else { Err(missing(Errno::NOTDIR.into())) }
-}
+use crate::wire::{Refusal, Stage};
 
 /// Finds the file that `command` means.
-pub(crate) fn resolve(command: &str, cwd: &Path) -> Result<PathBuf, LaunchError> {
+pub(crate) fn resolve(command: &str, cwd: &Path) -> Result<PathBuf, Refusal> {
     let candidates: Vec<PathBuf> = if command.contains('/') {
         vec![cwd.join(command)]
     } else {
@@ -36,12 +29,16 @@ pub(crate) fn resolve(command: &str, cwd: &Path) -> Result<PathBuf, LaunchError>
             Err(source) if is_missing(&source) => (),
             // As a shell does: a program further down the path outranks a mere file.
             Err(source) => {
-                not_executable.get_or_insert(LaunchError::CommandNotExecutable { path, source });
+                not_executable.get_or_insert(not_executable_at(&path, &source));
             }
         }
     }
     Err(not_executable
-        .unwrap_or_else(|| LaunchError::CommandNotFound { command: command.to_owned() }))
+        .unwrap_or_else(|| Refusal::of(Stage::Resolve, command, &Errno::NOENT.into())))
+}
+
+fn not_executable_at(path: &Path, error: &io::Error) -> Refusal {
+    Refusal::of(Stage::Execute, &path.display().to_string(), error)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -50,7 +47,7 @@ fn is_missing(error: &io::Error) -> bool {
 
 fn check_executable(path: &Path) -> Result<(), io::Error> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(Errno::ACCESS.into());
     }
     Ok(access(path, Access::EXEC_OK)?)
 }

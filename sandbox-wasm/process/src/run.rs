@@ -1,12 +1,17 @@
 //! A run as its node sees it, and the task that follows it to its end.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use rustix::{io::Errno, process::Pid};
-use schemas::Sha256Hash;
+use schemas::{Sha256Hash, sandbox::RunProof};
 use sha2::{Digest, Sha256};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest, Lines},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -17,17 +22,20 @@ use tokio::{
 };
 
 use crate::{
-    Chunk, Exit, LaunchError, LauncherConfig, Leftovers, RunLimits, Status, Stream, StreamTotals,
+    Chunk, Exit, LaunchError, Launcher, Leftovers, RunLimits, Status, Stream, StreamTotals,
     Verdict,
+    gate::receive_bytes,
     handshake::{Handover, Supervisor, host},
     output::{Copier, copy},
     supervisor::KILL_LIMIT,
     tree,
-    wire::{self, CANCEL, Ended, KILL, Order, Report, Stage, Usage},
+    wire::{self, CANCEL, Ended, GO, KILL, Order, Refusal, Report, Stage, Usage},
 };
 
 /// How long a supervisor may take to start its program.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How many bytes of a report are read at once.
+const READ_BYTES: usize = 16 * 1024;
 /// How much longer than agreed a supervisor may take before it counts as lost.
 const SUPERVISOR_SLACK: Duration = Duration::from_secs(3);
 /// What stands for *never* where a time limit is too long for the clock: 100 years.
@@ -38,6 +46,7 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 pub struct Run {
     pid: u32,
     started_at: Duration,
+    proof: RunProof,
     chunks: mpsc::Receiver<Chunk>,
     exit: oneshot::Receiver<Exit>,
     cancel: Arc<Notify>,
@@ -66,6 +75,12 @@ impl Run {
     #[must_use]
     pub fn started_at(&self) -> Duration {
         self.started_at
+    }
+
+    /// What surrounded the program just before it was executed, read from outside.
+    #[must_use]
+    pub fn proof(&self) -> &RunProof {
+        &self.proof
     }
 
     /// The next piece of output as it appears; `None` when there will be no more.
@@ -100,17 +115,21 @@ fn nothing() -> StreamTotals {
     StreamTotals { bytes: 0, dropped: 0, sha256: Sha256Hash(Sha256::digest([]).into()) }
 }
 
-/// Waits for the supervisor's word that the program runs, then follows the run in a task.
+/// Waits until the program is ready behind its walls, lets it run, and follows it in a task.
 pub(crate) async fn start(
-    config: &LauncherConfig,
+    launcher: &Launcher,
     limits: RunLimits,
     order: Order,
     handover: Handover,
 ) -> Result<Run, LaunchError> {
     let Handover { supervisor, control, stdout, stderr } = handover;
+    let config = &launcher.config;
     let connect = host("speak to the supervisor");
     control.set_nonblocking(true).map_err(&connect)?;
-    let (reader, orders) = UnixStream::from_std(control).map_err(&connect)?.into_split();
+    let control = UnixStream::from_std(control).map_err(&connect)?;
+    let proof = ready(launcher, &control, &order).await?;
+    let (reader, mut orders) = control.into_split();
+    orders.write_all(&[GO]).await.map_err(&connect)?;
     let mut reports = BufReader::new(reader).lines();
     let (pid, started_at) = started(&mut reports, &order).await?;
 
@@ -141,14 +160,64 @@ pub(crate) async fn start(
         grace: limits.grace,
     };
     tokio::spawn(follower.follow(started_at, gone, streams));
-    Ok(Run { pid: pid.as_raw_pid().unsigned_abs(), started_at, chunks, exit, cancel })
+    Ok(Run { pid: pid.as_raw_pid().unsigned_abs(), started_at, proof, chunks, exit, cancel })
+}
+
+/// What surrounds the waiting program, checked against what was promised and with the hash of what
+/// will be executed.
+async fn ready(
+    launcher: &Launcher,
+    control: &UnixStream,
+    order: &Order,
+) -> Result<RunProof, LaunchError> {
+    let (line, file) = timeout(START_LIMIT, first_line(control))
+        .await
+        .map_err(|_| problem("did not prepare the program in time"))?
+        .map_err(host("hear the supervisor"))?;
+    let proof = match serde_json::from_slice(&line) {
+        Ok(Report::Ready(proof)) => *proof,
+        Ok(Report::Refused(refusal)) => return Err(refused(refusal, &order.argv)),
+        Ok(Report::Started { .. } | Report::Ended(_)) => {
+            return Err(problem("said something else than it should"));
+        }
+        Err(_) => return Err(problem("ended before the program was started")),
+    };
+    launcher.check(&proof)?;
+    let file = file.ok_or_else(|| problem("did not show the program"))?;
+    let hashes = Arc::clone(&launcher.hashes);
+    let program_sha256 = spawn_blocking(move || hashes.of(&file)).await.unwrap_or_default();
+    Ok(RunProof { program_sha256, ..proof })
+}
+
+/// The supervisor says one line and waits, so nothing of what follows is taken.
+async fn first_line(control: &UnixStream) -> std::io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let (mut line, mut file) = (Vec::new(), None);
+    let mut buffer = vec![0; READ_BYTES];
+    while line.last() != Some(&b'\n') {
+        control.readable().await?;
+        let receive = || receive_bytes(control.as_fd(), &mut buffer);
+        match control.try_io(Interest::READABLE, receive) {
+            Ok((0, _)) => break,
+            Ok((length, descriptor)) => {
+                line.extend_from_slice(buffer.get(..length).unwrap_or_default());
+                file = descriptor.or(file);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => (),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((line, file))
+}
+
+/// For errors of the supervisor.
+pub(crate) fn problem(problem: &'static str) -> LaunchError {
+    LaunchError::Supervisor { problem }
 }
 
 async fn started(
     reports: &mut Lines<BufReader<OwnedReadHalf>>,
     order: &Order,
 ) -> Result<(Pid, Duration), LaunchError> {
-    let problem = |problem| LaunchError::Supervisor { problem };
     let line = timeout(START_LIMIT, reports.next_line())
         .await
         .map_err(|_| problem("did not start the program in time"))?
@@ -159,25 +228,32 @@ async fn started(
             let pid = Pid::from_raw(pid).ok_or_else(|| problem("named no process"))?;
             Ok((pid, at))
         }
-        Ok(Report::Refused { stage, errno }) => Err(refused(stage, errno, order)),
-        Ok(Report::Ended(_)) | Err(_) => Err(problem("said something else than it should")),
+        Ok(Report::Refused(refusal)) => Err(refused(refusal, &order.argv)),
+        Ok(Report::Ready(_) | Report::Ended(_)) | Err(_) => {
+            Err(problem("said something else than it should"))
+        }
     }
 }
 
-fn refused(stage: Stage, errno: i32, order: &Order) -> LaunchError {
+/// A refusal in the words of whoever asked for the run.
+pub(crate) fn refused(refusal: Refusal, argv: &[String]) -> LaunchError {
+    let Refusal { stage, errno, attempt } = refusal;
     let source = std::io::Error::from_raw_os_error(errno);
     let known = Errno::from_raw_os_error(errno);
+    let command = || argv.first().cloned().unwrap_or_default();
     match stage {
-        Stage::Prepare => LaunchError::Host { attempt: "prepare the supervisor", source },
-        Stage::Enter => LaunchError::CwdMissing { cwd: PathBuf::from(&order.cwd), source },
+        Stage::Prepare => LaunchError::Inside { attempt, source },
+        Stage::Confine => LaunchError::NotConfined { attempt, source },
+        Stage::Enter => LaunchError::CwdMissing { cwd: PathBuf::from(attempt), source },
+        Stage::Resolve => LaunchError::CommandNotFound { command: command() },
         Stage::Execute if known == Errno::TOOBIG => LaunchError::TooLong,
         Stage::Execute
             if [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE].contains(&known) =>
         {
-            LaunchError::Host { attempt: "fork the program", source }
+            LaunchError::Host { attempt: "execute the program", source }
         }
         Stage::Execute => {
-            LaunchError::CommandNotExecutable { path: PathBuf::from(&order.program), source }
+            LaunchError::CommandNotExecutable { path: PathBuf::from(attempt), source }
         }
     }
 }
@@ -264,7 +340,7 @@ impl Follower {
 fn parse(line: &str) -> Option<Ended> {
     match serde_json::from_str(line) {
         Ok(Report::Ended(ended)) => Some(ended),
-        Ok(Report::Started { .. } | Report::Refused { .. }) | Err(_) => None,
+        Ok(Report::Ready(_) | Report::Started { .. } | Report::Refused(_)) | Err(_) => None,
     }
 }
 

@@ -7,13 +7,19 @@
 //! **Invariant:** a closed socket means that the node is gone, and then everything is killed.
 
 mod begin;
+mod bubblewrap;
 mod guard;
+mod readback;
+mod start;
 
-use std::{io, os::fd::OwnedFd, time::Duration};
+use std::{os::fd::OwnedFd, time::Duration};
 
-use rustix::io::{retry_on_intr, write};
+use rustix::{
+    io::{Errno, retry_on_intr, write},
+    process::{WaitOptions, wait},
+};
 
-use crate::wire::{Report, Stage};
+use crate::wire::Report;
 use begin::{Beginning, begin};
 use guard::Guard;
 
@@ -22,18 +28,6 @@ pub(crate) const MARK: &str = "CORTEX_SANDBOX_SUPERVISOR";
 
 /// How long the end of a tree is tried with SIGKILL before what is left is given up.
 pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(2);
-
-/// Why a run was not started, in the words of the wire.
-struct Refusal {
-    stage: Stage,
-    error: io::Error,
-}
-
-impl Refusal {
-    fn at(stage: Stage) -> impl Fn(io::Error) -> Self {
-        move |error| Self { stage, error }
-    }
-}
 
 /// Whether this process was started to be a supervisor.
 pub(crate) fn is_wanted() -> bool {
@@ -48,8 +42,9 @@ pub(crate) fn supervise() -> i32 {
     match begin(&control) {
         Ok(beginning) => watch(&control, beginning),
         Err(refusal) => {
-            let errno = refusal.error.raw_os_error().unwrap_or(libc::EPROTO);
-            say(&control, &Report::Refused { stage: refusal.stage, errno });
+            // Its processes were killed, or are about to leave by themselves.
+            while matches!(wait(WaitOptions::empty()), Ok(_) | Err(Errno::INTR)) {}
+            say(&control, &Report::Refused(refusal));
             1
         }
     }
@@ -65,8 +60,7 @@ fn watch(control: &OwnedFd, beginning: Beginning) -> i32 {
 
 /// A launcher that is gone hears nothing, and the guard notices that by itself.
 fn say(control: &OwnedFd, report: &Report) {
-    let mut line = serde_json::to_vec(report).expect("reports hold numbers and words only");
-    line.push(b'\n');
+    let line = line(report);
     let mut rest = line.as_slice();
     while !rest.is_empty() {
         match retry_on_intr(|| write(control, rest)) {
@@ -74,4 +68,11 @@ fn say(control: &OwnedFd, report: &Report) {
             Err(_) => return,
         }
     }
+}
+
+/// A report as it is written.
+fn line(report: &Report) -> Vec<u8> {
+    let mut line = serde_json::to_vec(report).expect("reports hold numbers and words only");
+    line.push(b'\n');
+    line
 }

@@ -1,24 +1,23 @@
 //! The system calls that no safe wrapper offers, each in a function that is safe to call.
 //!
-//! **Invariant:** nothing here allocates between fork and exec.
+//! **Invariant:** what forks has a single thread, so a child may do whatever its parent may.
 
-#![expect(unsafe_code, reason = "signals, rusage and what happens between fork and exec")]
+#![expect(unsafe_code, reason = "signals, rusage, fork, exec and the attributes of mounts")]
+
+mod clone;
+mod mount;
 
 use std::{
     ffi::CString,
     io,
     mem::MaybeUninit,
-    os::{
-        fd::{FromRawFd, OwnedFd},
-        unix::process::CommandExt,
-    },
-    process::Command,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use rustix::{
-    io::Errno,
-    process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid},
-};
+use libc::c_long;
+
+pub(crate) use clone::{Forked, NAMESPACES, exit, fork, fork_into};
+pub(crate) use mount::{map_owners, set_attributes, set_attributes_of_one};
 
 use crate::{
     supervisor,
@@ -35,9 +34,7 @@ static BEFORE_MAIN: extern "C" fn() = before_main;
 
 extern "C" fn before_main() {
     if supervisor::is_wanted() {
-        let status = supervisor::supervise();
-        // SAFETY: `_exit` ends the process and touches no memory of it.
-        unsafe { libc::_exit(status) }
+        exit(supervisor::supervise())
     }
 }
 
@@ -65,6 +62,12 @@ pub(crate) fn reset_dispositions() {
         // library itself answer with an error and stay as they are.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+}
+
+/// Lets whoever exceeds a limit of files see an error instead of a signal.
+pub(crate) fn survive_file_limits() {
+    // SAFETY: `SIG_IGN` installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Blocks all signals and returns a descriptor that is readable whenever a child has ended.
@@ -105,11 +108,6 @@ struct Pointers {
     list: Vec<*const libc::c_char>,
 }
 
-// SAFETY: the pointers lead to bytes that `_texts` owns and that nobody ever changes.
-unsafe impl Send for Pointers {}
-// SAFETY: as above; shared access only reads.
-unsafe impl Sync for Pointers {}
-
 impl Pointers {
     fn new(texts: impl Iterator<Item = String>) -> io::Result<Self> {
         let texts = texts.map(CString::new).collect::<Result<Vec<_>, _>>()?;
@@ -120,17 +118,35 @@ impl Pointers {
 
 impl Image {
     /// Fails when a text holds NUL.
-    pub(crate) fn new(order: &Order) -> io::Result<Self> {
+    pub(crate) fn new(path: &str, order: &Order) -> io::Result<Self> {
         let variables = order.env.iter().map(|(name, value)| format!("{name}={value}"));
         Ok(Self {
-            path: CString::new(order.program.as_str())?,
+            path: CString::new(path)?,
             argv: Pointers::new(order.argv.iter().cloned())?,
             env: Pointers::new(variables)?,
         })
     }
 
-    /// Becomes the program; returns only the reason why not.
-    fn execute(&self) -> io::Error {
+    /// Becomes the program that `file` is open on; returns only the reason why not.
+    pub(crate) fn execute(&self, file: BorrowedFd<'_>) -> io::Error {
+        let (argv, env) = (&self.argv.list, &self.env.list);
+        // SAFETY: the path is an empty text with its NUL, and both lists and every text in them
+        // are null-terminated.
+        unsafe {
+            libc::syscall(
+                libc::SYS_execveat,
+                file.as_raw_fd(),
+                c"".as_ptr(),
+                argv.as_ptr(),
+                env.as_ptr(),
+                libc::AT_EMPTY_PATH,
+            )
+        };
+        io::Error::last_os_error()
+    }
+
+    /// Becomes the program at its path, which is how a script finds itself.
+    pub(crate) fn execute_by_path(&self) -> io::Error {
         let (path, argv, env) = (self.path.as_ptr(), &self.argv.list, &self.env.list);
         // SAFETY: the path is null-terminated, and so are both lists and every text in them.
         unsafe { libc::execve(path, argv.as_ptr(), env.as_ptr()) };
@@ -138,25 +154,13 @@ impl Image {
     }
 }
 
-/// Makes `command` become `image`, in a session of its own and dying with its supervisor.
-///
-/// The image is executed here and not by the standard library, whose `execvp` gives a file that
-/// is no program to the shell.
-pub(crate) fn become_leader(command: &mut Command, supervisor: Pid, image: Image) {
-    let no_signal = no_signal();
-    let after_fork = move || {
-        setsid()?;
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The supervisor may have died before the kernel was told to watch it.
-        if getppid() != Some(supervisor) {
-            return Err(Errno::SRCH.into());
-        }
-        // SAFETY: `no_signal` is initialised; null says that the old mask is not wanted.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const no_signal, std::ptr::null_mut()) };
-        Err(image.execute())
-    };
-    // SAFETY: the closure makes system calls only and neither allocates nor takes a lock.
-    unsafe { command.pre_exec(after_fork) };
+/// Lets all signals through.
+pub(crate) fn unblock_signals() -> io::Result<()> {
+    let none = no_signal();
+    // SAFETY: `none` is initialised; null says that the old mask is not wanted.
+    let result =
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn no_signal() -> libc::sigset_t {

@@ -2,25 +2,30 @@
 
 use std::{
     fs::File,
-    io::{self, IoSliceMut, Read},
+    io::{self, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
-    os::fd::OwnedFd,
-    process::{Command, Stdio},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
 use rustix::{
     io::{Errno, fcntl_dupfd_cloexec, retry_on_intr},
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
+    },
     process::{Pid, getpid, set_child_subreaper},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin},
-    thread::set_no_new_privs,
 };
 
-use super::Refusal;
+use super::{
+    readback,
+    start::{Waiting, kill, start},
+};
 use crate::{
+    gate::{self, FromInside, FromOutside},
     sys,
-    wire::{self, Order, Stage},
+    wire::{self, GO, OrRefuse, Order, Refusal, Report, Stage, Walls},
 };
 
 /// First number that a descriptor of the supervisor may have.
@@ -30,8 +35,10 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// A run that has begun.
 pub(super) struct Beginning {
-    /// Its first process.
+    /// Its program.
     pub(super) leader: Pid,
+    /// The first process of its namespaces, which ends them, and the way to hear from it.
+    pub(super) first: Option<(Pid, OwnedFd)>,
     /// When it was started, on the monotonic clock.
     pub(super) started_at: Duration,
     /// Readable whenever a child has ended.
@@ -55,30 +62,58 @@ pub(super) fn take_control() -> io::Result<OwnedFd> {
 
 /// Reads the order and carries it out.
 pub(super) fn begin(control: &OwnedFd) -> Result<Beginning, Refusal> {
-    let prepare = Refusal::at(Stage::Prepare);
     sys::reset_dispositions();
-    let children = sys::watch_children().map_err(&prepare)?;
-    set_child_subreaper(Some(getpid())).map_err(|errno| prepare(errno.into()))?;
-    set_no_new_privs(true).map_err(|errno| prepare(errno.into()))?;
-    let streams = receive_streams(control).map_err(&prepare)?;
-    let order = receive_order(control).map_err(&prepare)?;
+    let children = sys::watch_children().or_refuse(Stage::Prepare, "watch children")?;
+    set_child_subreaper(Some(getpid())).or_refuse(Stage::Prepare, "adopt orphans")?;
+    let streams = receive_streams(control).or_refuse(Stage::Prepare, "receive the streams")?;
+    let order = receive_order(control).or_refuse(Stage::Prepare, "read the order")?;
 
-    std::env::set_current_dir(&order.cwd).map_err(Refusal::at(Stage::Enter))?;
-    let leader = execute(&order, streams).map_err(Refusal::at(Stage::Execute))?;
+    let (wall_time, grace, walls) = (order.wall_time, order.grace, order.walls.clone());
+    let waiting = start(order, streams)?;
+    let child = waiting.child;
+    if let Err(refusal) = release(control, &waiting, &walls) {
+        kill(child);
+        return Err(refusal);
+    }
     let started_at = wire::now();
-    let (wall_time, grace) = (order.wall_time, order.grace);
-    Ok(Beginning { leader, started_at, children, wall_time, grace })
+    let first = waiting.channel.map(|channel| (child, channel));
+    Ok(Beginning { leader: waiting.leader, first, started_at, children, wall_time, grace })
 }
 
-fn execute(order: &Order, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Pid> {
-    let mut command = Command::new(&order.program);
-    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-    sys::become_leader(&mut command, getpid(), sys::Image::new(order)?);
-    // The child is waited for by pid with all others, and dropping the command closes the
-    // supervisor's own ends of the streams.
-    let child = command.spawn()?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    pid.ok_or_else(|| Errno::SRCH.into())
+/// Shows the node what surrounds the program, and lets it run when the node says so.
+fn release(control: &OwnedFd, waiting: &Waiting, walls: &Walls) -> Result<(), Refusal> {
+    let proof = readback::read(waiting, walls)
+        .or_refuse(Stage::Confine, "read back what surrounds the program")?;
+    say_with(control, &Report::Ready(Box::new(proof)), waiting.file.as_fd())
+        .or_refuse(Stage::Prepare, "show the walls")?;
+    let mut word = [0];
+    let heard = retry_on_intr(|| recv(control, &mut word, RecvFlags::empty()));
+    if heard.or_refuse(Stage::Prepare, "hear the node")?.0 == 0 || word != [GO] {
+        return Err(Refusal::of(Stage::Prepare, "run: it was cancelled", &Errno::CANCELED.into()));
+    }
+    gate::send(&waiting.gate, &FromOutside::Go, None).or_refuse(Stage::Prepare, "open the gate")?;
+    // The gate closes when the program is executed.
+    match gate::receive(&waiting.gate).or_refuse(Stage::Prepare, "hear the inside")? {
+        None => Ok(()),
+        Some((FromInside::Failed(refusal), _)) => Err(refusal),
+        Some((FromInside::Ready { .. } | FromInside::Ended(_), _)) => {
+            Err(Refusal::of(Stage::Prepare, "hear the inside", &Errno::PROTO.into()))
+        }
+    }
+}
+
+/// Sends a report that a descriptor rides with.
+fn say_with(control: &OwnedFd, report: &Report, file: BorrowedFd<'_>) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [file];
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("one descriptor exceeds the space made for one"));
+    }
+    let line = super::line(report);
+    let (first, rest) = line.split_at(1);
+    sendmsg(control, &[IoSlice::new(first)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    File::from(control.try_clone()?).write_all(rest)
 }
 
 fn receive_streams(control: &OwnedFd) -> io::Result<[OwnedFd; 3]> {

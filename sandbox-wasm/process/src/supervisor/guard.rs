@@ -15,7 +15,10 @@ use rustix::{
 
 use super::{Beginning, KILL_LIMIT};
 use crate::{
-    Leftovers, Status, Verdict, sys,
+    Leftovers, Status, Verdict,
+    gate::{self, FromInside},
+    inner::status_of,
+    sys,
     tree::{descendants, is_alive, signal_all},
     wire::{self, CANCEL, Ended},
 };
@@ -43,13 +46,16 @@ pub(super) struct Guard<'a> {
     phase: Phase,
     verdict: Verdict,
     status: Status,
+    /// Nobody is left in the namespaces who would speak.
+    inside_is_silent: bool,
     killed: HashSet<Pid>,
 }
 
 impl<'a> Guard<'a> {
     pub(super) fn new(control: &'a OwnedFd, beginning: Beginning) -> Self {
         let (phase, verdict, status) = (Phase::Running, Verdict::Exited, Status::Unknown);
-        Self { control, beginning, phase, verdict, status, killed: HashSet::new() }
+        let (inside_is_silent, killed) = (false, HashSet::new());
+        Self { control, beginning, phase, verdict, status, inside_is_silent, killed }
     }
 
     /// Returns when nothing of the run is left, or nothing that SIGKILL can end.
@@ -82,14 +88,30 @@ impl<'a> Guard<'a> {
     }
 
     fn note(&mut self, pid: Pid, status: WaitStatus) {
-        if pid != self.beginning.leader {
-            return;
+        if pid == self.beginning.leader {
+            self.leader_ended(status_of(status));
         }
-        self.status = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => Status::Code(code),
-            (None, Some(signal)) => Status::Signal(signal),
-            (None, None) => Status::Unknown,
-        };
+        if self.beginning.first.as_ref().is_some_and(|(first, _)| *first == pid) {
+            // Its last words may still be unheard.
+            while !self.inside_is_silent {
+                self.listen_inside();
+            }
+        }
+    }
+
+    /// What the first process of the namespaces says of the program, whose parent it is.
+    fn listen_inside(&mut self) {
+        let Some((_, channel)) = &self.beginning.first else { return };
+        match gate::receive(channel) {
+            Ok(Some((FromInside::Ended(status), _))) => self.leader_ended(status),
+            Ok(Some((FromInside::Ready { .. } | FromInside::Failed(_), _))) => (),
+            // Its end is the end of everybody in there, and is noticed as a child's.
+            Ok(None) | Err(_) => self.inside_is_silent = true,
+        }
+    }
+
+    fn leader_ended(&mut self, status: Status) {
+        self.status = status;
         // Its own end is the end of the run. After a SIGTERM the others have their grace period.
         if self.phase == Phase::Running {
             self.phase = Phase::Killing;
@@ -127,10 +149,16 @@ impl<'a> Guard<'a> {
 
     /// Waits for a child's end, a word of the launcher, or `until`.
     fn rest(&mut self, now: Duration, until: Duration) {
-        let heard = wait_for(&[&self.beginning.children, self.control], until.saturating_sub(now));
+        let inside = self.beginning.first.as_ref().filter(|_| !self.inside_is_silent);
+        let mut watched = vec![&self.beginning.children, self.control];
+        watched.extend(inside.map(|(_, channel)| channel));
+        let heard = wait_for(&watched, until.saturating_sub(now));
         self.clear_children();
-        if heard {
+        if heard.contains(&true) {
             self.listen();
+        }
+        if heard.get(2) == Some(&true) {
+            self.listen_inside();
         }
     }
 
@@ -192,8 +220,15 @@ impl<'a> Guard<'a> {
         false
     }
 
-    fn ended(self, survived: u32) -> Ended {
-        let others = self.killed.iter().filter(|process| **process != self.beginning.leader);
+    fn ended(mut self, survived: u32) -> Ended {
+        let with_namespaces = self.beginning.first.is_some() && survived == 0;
+        if self.phase == Phase::Killing && self.status == Status::Unknown && with_namespaces {
+            // Whose parent was killed with it has nobody to tell how it ended.
+            self.status = Status::Signal(Signal::KILL.as_raw());
+        }
+        let first = self.beginning.first.as_ref().map(|(first, _)| *first);
+        let own = |process: &Pid| *process == self.beginning.leader || Some(*process) == first;
+        let others = self.killed.iter().filter(|process| !own(process));
         let killed = count(others.count()).saturating_sub(survived);
         Ended {
             status: self.status,
@@ -205,15 +240,18 @@ impl<'a> Guard<'a> {
     }
 }
 
-/// Whether one of them became readable or closed within `time`.
-fn wait_for(descriptors: &[&OwnedFd], time: Duration) -> bool {
+/// Which of them became readable or closed within `time`.
+fn wait_for(descriptors: &[&OwnedFd], time: Duration) -> Vec<bool> {
     let mut watched: Vec<PollFd<'_>> = descriptors
         .iter()
         .map(|descriptor| PollFd::from_borrowed_fd(borrow(descriptor), PollFlags::IN))
         .collect();
     // A time that the kernel cannot hold is longer than any run.
     let timeout = Timespec::try_from(time).ok();
-    poll(&mut watched, timeout.as_ref()).is_ok_and(|ready| 0 < ready)
+    if poll(&mut watched, timeout.as_ref()).is_err() {
+        return vec![false; descriptors.len()];
+    }
+    watched.iter().map(|entry| !entry.revents().is_empty()).collect()
 }
 
 fn borrow(descriptor: &OwnedFd) -> BorrowedFd<'_> {

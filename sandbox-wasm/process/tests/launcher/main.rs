@@ -9,3 +9,4 @@ mod output;
 mod refusals;
 mod support;
 mod tree;
+mod walls;

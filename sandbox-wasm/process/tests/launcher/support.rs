@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox_process::{Chunk, Exit, Launcher, LauncherConfig, Run, RunLimits, RunRequest, Stream};
+use sandbox_process::{
+    Chunk, Exit, Launcher, LauncherConfig, Run, RunLimits, RunRequest, Stream, Tier,
+};
 
 /// No run of these tests needs as long; one that does is stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +49,8 @@ pub(crate) fn command(argv: &[&str]) -> Case {
             grace: Duration::from_secs(5),
         },
     };
-    Case { request, config: LauncherConfig::default(), mark, _scratch: scratch }
+    let config = LauncherConfig { tier: Some(Tier::T0), ..LauncherConfig::default() };
+    Case { request, config, mark, _scratch: scratch }
 }
 
 impl Case {
