@@ -137,6 +137,7 @@ fn pure_allow_list(kind: Kind) -> Option<&'static [&'static str]> {
             "ciborium",
             "sha2",
             "ed25519-dalek",
+            "chacha20poly1305",
             "nkeys",
             "zeroize",
         ]),

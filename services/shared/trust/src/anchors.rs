@@ -1,14 +1,21 @@
-//! The public keys that a verifier trusts, as a file that `cortex up` writes.
+//! The public keys that a verifier trusts: pinned in a file that `cortex up` writes, or certified by
+//! a key that is trusted already.
 //!
-//! **Invariant:** every key is listed once, for one purpose and one principal, under the id that
-//! its bytes have.
+//! **Invariant:** every pinned key is listed once, for one purpose and one principal, under the id
+//! that its bytes have.
+//! **Invariant:** a certified key counts only while none of the keys between it and the pinned one is
+//! revoked; what is pinned decides over what is certified.
+
+mod admitted;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
-use schemas::{ErrorCode, InvalidId, PrincipalId, Sha256Hash, Timestamp};
+pub use admitted::CERTIFICATES_KEPT_MAX;
+pub(crate) use admitted::{Admitted, Certified};
+use schemas::{ErrorCode, InvalidId, PrincipalId, Sha256Hash, Timestamp, grants::Grants};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -72,6 +79,8 @@ pub enum KeyRefusal {
     OtherPurpose { id: KeyId, actual: Purpose, wanted: Purpose },
     #[error("key {id} is revoked")]
     Revoked { id: KeyId },
+    #[error("key {id} counts no more: key {voucher}, which vouches for it, is revoked")]
+    VoucherRevoked { id: KeyId, voucher: KeyId },
     #[error("key {id} was not valid at {signed_at_s} s, when it is said to have signed")]
     OutsideValidity { id: KeyId, signed_at_s: u64 },
     #[error("key {id} ended at {not_after_s} s, longer ago than anything it signed can live")]
@@ -86,7 +95,7 @@ impl KeyRefusal {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Unknown { .. } => ErrorCode::KeyUnknown,
-            Self::Revoked { .. } => ErrorCode::KeyRevoked,
+            Self::Revoked { .. } | Self::VoucherRevoked { .. } => ErrorCode::KeyRevoked,
             Self::OtherPurpose { .. }
             | Self::OutsideValidity { .. }
             | Self::Ended { .. }
@@ -101,14 +110,19 @@ impl Anchor {
     /// A key that has ended stays good for what it signed before, as long as that can live.
     pub(crate) fn check_at(&self, now: Timestamp, lifetime_max_s: u64) -> Result<(), KeyRefusal> {
         let (id, now_s) = (self.key.id(), now.seconds());
-        if self.revoked_at_s.is_some_and(|at_s| at_s <= now_s.saturating_add(CLOCK_SKEW_S)) {
+        if self.is_revoked_at(now) {
             return Err(KeyRefusal::Revoked { id });
         }
-        let forgotten_s = self.not_after_s.saturating_add(lifetime_max_s + CLOCK_SKEW_S);
-        if forgotten_s <= now_s {
+        let counts_s = lifetime_max_s.saturating_add(CLOCK_SKEW_S);
+        if self.not_after_s.saturating_add(counts_s) <= now_s {
             return Err(KeyRefusal::Ended { id, not_after_s: self.not_after_s });
         }
         Ok(())
+    }
+
+    fn is_revoked_at(&self, now: Timestamp) -> bool {
+        let until_s = now.seconds().saturating_add(CLOCK_SKEW_S);
+        self.revoked_at_s.is_some_and(|at_s| at_s <= until_s)
     }
 
     /// Whether the key may have signed at `signed_at_s` for `issuer`.
@@ -175,15 +189,55 @@ impl AnchorsError {
 pub struct TrustAnchors {
     cluster: ClusterName,
     anchors: BTreeMap<KeyId, Anchor>,
-    /// Public bytes of all keys: one key under two purposes would have two ids.
+    /// Public bytes of all pinned keys: one key under two purposes would have two ids.
     listed: BTreeSet<[u8; 32]>,
+    pub(crate) admitted: Admitted,
+    /// What the roster says is out.
+    revoked: BTreeSet<KeyId>,
+}
+
+/// A key that is asked for, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) id: KeyId,
+    pub(crate) now: Timestamp,
+    /// How long what it signs may live.
+    pub(crate) lifetime_max_s: u64,
+}
+
+/// Somebody to whom a key belongs, as one certificate or the file says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signer<'a> {
+    pub(crate) anchor: &'a Anchor,
+    /// What may be asked for with the key at all; anything when absent.
+    pub(crate) bounds: Option<&'a Grants>,
+    /// The keys between it and the pinned one, that included, nearest first; none when pinned.
+    pub(crate) vouchers: &'a [KeyId],
+    issued_at_s: u64,
+}
+
+impl<'a> Signer<'a> {
+    fn pinned(anchor: &'a Anchor) -> Self {
+        Self { anchor, bounds: None, vouchers: &[], issued_at_s: 0 }
+    }
+
+    fn certified(certified: &'a Certified) -> Self {
+        let Certified { anchor, bounds, vouchers, issued_at_s } = certified;
+        Self { anchor, bounds: bounds.as_ref(), vouchers, issued_at_s: *issued_at_s }
+    }
 }
 
 impl TrustAnchors {
     /// Trusts nobody yet.
     #[must_use]
     pub fn new(cluster: ClusterName) -> Self {
-        Self { cluster, anchors: BTreeMap::new(), listed: BTreeSet::new() }
+        Self {
+            cluster,
+            anchors: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            admitted: Admitted::default(),
+            revoked: BTreeSet::new(),
+        }
     }
 
     /// Trusts one more key.
@@ -209,23 +263,101 @@ impl TrustAnchors {
         &self.cluster
     }
 
-    /// All keys, by id.
+    /// Replaces what the roster says is out: neither these keys count nor those that they vouch for,
+    /// whenever they signed.
+    pub fn set_revoked(&mut self, keys: BTreeSet<KeyId>) {
+        self.revoked = keys;
+    }
+
+    /// All pinned keys, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Anchor> {
         self.anchors.values()
     }
 
-    /// The key named `id`, if it is for `purpose`.
+    /// The key named `id`, if it is for `purpose`. Of a key with several certificates it is the one
+    /// that was used last.
     ///
     /// # Errors
     ///
-    /// Refuses a key that is not listed, or listed for something else.
+    /// Refuses a key that is neither pinned nor admitted, or is so for something else.
     pub fn lookup(&self, id: KeyId, wanted: Purpose) -> Result<&Anchor, KeyRefusal> {
-        let anchor = self.anchors.get(&id).ok_or(KeyRefusal::Unknown { id })?;
+        let anchor = self.claimants(id).next().ok_or(KeyRefusal::Unknown { id })?.anchor;
         let actual = anchor.key.purpose();
         if actual != wanted {
             return Err(KeyRefusal::OtherPurpose { id, actual, wanted });
         }
         Ok(anchor)
+    }
+
+    /// Everybody to whom the key may belong. A certificate by an issuer proves nothing about who has
+    /// the key, so one of them must not hide another; all name the same key.
+    fn claimants(&self, id: KeyId) -> impl Iterator<Item = Signer<'_>> {
+        let pinned = self.anchors.get(&id);
+        let certified = self.admitted.of_key(id).filter(move |_| pinned.is_none());
+        pinned.map(Signer::pinned).into_iter().chain(certified.map(Signer::certified))
+    }
+
+    /// The key, if anything that it signed can still count; asked before a signature is checked.
+    pub(crate) fn usable_key(&self, wanted: Wanted) -> Result<&PublicKey, KeyRefusal> {
+        let mut refusal = KeyRefusal::Unknown { id: wanted.id };
+        for signer in self.claimants(wanted.id) {
+            match self.check_usable(signer, wanted) {
+                Ok(()) => return Ok(&signer.anchor.key),
+                Err(cause) => refusal = cause,
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Who signed with the key at `signed_at_s`, as `issuer`. The newest certificate decides of those
+    /// that cover the time.
+    pub(crate) fn signer(
+        &self,
+        wanted: Wanted,
+        issuer: &PrincipalId,
+        signed_at_s: u64,
+    ) -> Result<Signer<'_>, KeyRefusal> {
+        let mut refusal = None;
+        let mut newest: Option<Signer<'_>> = None;
+        for signer in self.claimants(wanted.id) {
+            let owned = signer.anchor.principal == *issuer;
+            let check = || {
+                self.check_usable(signer, wanted)?;
+                signer.anchor.check_signer(issuer, signed_at_s)
+            };
+            match check() {
+                Ok(()) if newest.is_none_or(|it| it.issued_at_s <= signer.issued_at_s) => {
+                    newest = Some(signer);
+                }
+                Ok(()) => (),
+                Err(cause) if owned || refusal.is_none() => refusal = Some(cause),
+                Err(_) => (),
+            }
+        }
+        newest.ok_or_else(|| refusal.unwrap_or(KeyRefusal::Unknown { id: wanted.id }))
+    }
+
+    fn check_usable(&self, signer: Signer<'_>, wanted: Wanted) -> Result<(), KeyRefusal> {
+        let Wanted { id, now, lifetime_max_s } = wanted;
+        signer.anchor.check_at(now, lifetime_max_s)?;
+        if self.revoked.contains(&id) {
+            return Err(KeyRefusal::Revoked { id });
+        }
+        let revoked = |voucher: &&KeyId| {
+            let pinned = self.anchors.get(*voucher);
+            self.revoked.contains(*voucher) || pinned.is_some_and(|it| it.is_revoked_at(now))
+        };
+        match signer.vouchers.iter().find(revoked) {
+            Some(&voucher) => Err(KeyRefusal::VoucherRevoked { id, voucher }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a certificate that was admitted before still counts.
+    pub(crate) fn counts(&self, certified: &Certified, now: Timestamp) -> bool {
+        let id = certified.anchor.key.id();
+        let wanted = Wanted { id, now, lifetime_max_s: u64::MAX };
+        self.check_usable(Signer::certified(certified), wanted).is_ok()
     }
 
     /// Reads what [`TrustAnchors::to_file`] wrote.

@@ -1,10 +1,12 @@
 //! Why an envelope is refused: one variant a step of the verification, each with a stable code.
 
-use schemas::{ErrorCode, Fault, PrincipalId};
+use schemas::{ErrorCode, Fault, PrincipalId, grants::Excess};
 
 use crate::{
     anchors::KeyRefusal,
     cbor::{ENVELOPE_BYTES_MAX, Rule, ScanError},
+    certificate::CertificateError,
+    chain::ChainError,
     claims::ClaimsError,
     keys::{KeyId, Purpose},
 };
@@ -44,6 +46,14 @@ pub enum EnvelopeError {
     Subject { issuer: PrincipalId, subject: PrincipalId },
     #[error("the task's specification is not valid")]
     Spec(#[source] Fault),
+    #[error("the order is not valid")]
+    Order(#[source] Fault),
+    #[error("more is asked for than the signer was granted")]
+    Exceeded(#[from] Excess),
+    #[error("a key that is bounded may not sign {what}")]
+    Bounded { what: &'static str },
+    #[error("the requests that asked for one another are no chain")]
+    Chain(#[from] ChainError),
     #[error("the assignment names another {what} than the request")]
     AssignmentMismatch { what: &'static str },
 }
@@ -85,6 +95,8 @@ pub enum SignError {
     TooLarge { bytes: usize },
     #[error("no verifier would accept these claims")]
     Claims(#[source] EnvelopeError),
+    #[error("no verifier would accept the certificate")]
+    Certificate(#[source] Box<CertificateError>),
 }
 
 impl EnvelopeError {
@@ -107,6 +119,9 @@ impl EnvelopeError {
             Self::LifetimeTooLong { .. } => ErrorCode::LifetimeTooLong,
             Self::Subject { .. } => ErrorCode::NotAllowed,
             Self::Spec(_) => ErrorCode::SpecInvalid,
+            Self::Order(fault) => fault.code,
+            Self::Exceeded(_) | Self::Bounded { .. } => ErrorCode::GrantsExceeded,
+            Self::Chain(cause) => cause.code(),
             Self::AssignmentMismatch { .. } => ErrorCode::AssignmentMismatch,
         }
     }
@@ -126,6 +141,7 @@ impl SignError {
             Self::Purpose { .. } => ErrorCode::KeyNotValid,
             Self::TooLarge { .. } => ErrorCode::EnvelopeTooLarge,
             Self::Claims(cause) => cause.code(),
+            Self::Certificate(cause) => cause.code(),
         }
     }
 
@@ -136,7 +152,7 @@ impl SignError {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

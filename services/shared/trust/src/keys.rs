@@ -105,6 +105,17 @@ impl PublicKey {
     }
 }
 
+/// The same for a key that has no purpose of ours: a login. Refuses weak ones.
+pub(crate) fn verify_strict(
+    public: &[u8; 32],
+    message: &[u8],
+    signature: &[u8; SIGNATURE_BYTES],
+) -> bool {
+    let point = VerifyingKey::from_bytes(public);
+    let signature = Signature::from_bytes(signature);
+    point.is_ok_and(|point| point.verify_strict(message, &signature).is_ok())
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} key {}", self.purpose, self.id)

@@ -1,23 +1,29 @@
-//! The two kinds of envelope: what each is called, who may sign it, and what it must satisfy.
+//! The kinds of envelope: what each is called, who may sign it, and what it must satisfy.
 //!
 //! **Invariant:** a kind's checks see only claims whose signature was verified.
+
+mod standing;
 
 use schemas::{
     Audience, Capability, ErrorCode, Fault, PrincipalId, TaskId,
     claims::{ASSIGNMENT_TYPE, AssignmentClaims, REQUEST_TYPE, RequestClaims},
+    grants::{Excess, Grants},
     protocol::{ASSIGNMENT_TTL, SPEC_BYTES_MAX},
     strict,
     task::TaskSpec,
 };
 
+pub use standing::{ORDER_LIFETIME_MAX_S, Order, Roster, RosterError};
+
 use crate::{
+    chain::{ChainError, ChainLink, verify_chain},
     claims::{self, ClaimsError, task_id},
     error::EnvelopeError,
     keys::Purpose,
     scanner::Scanned,
     times::Times,
     unambiguous::Unambiguous,
-    verify::Verified,
+    verify::{Trust, Verified},
 };
 
 /// Longest life of a request, from issue to expiry.
@@ -56,6 +62,35 @@ pub trait Kind: sealed::Sealed {
     -> Result<(), EnvelopeError>;
     #[doc(hidden)]
     fn derive(claims: &Self::Claims) -> Result<Self::Derived, EnvelopeError>;
+
+    /// The task that asked, where one did; then its chain proves for whom this is.
+    #[doc(hidden)]
+    fn parent(_claims: &Self::Claims) -> Option<&TaskId> {
+        None
+    }
+
+    /// Whether a key that is bounded may sign this. Bounds speak of requests alone.
+    #[doc(hidden)]
+    fn check_bounds(
+        _claims: &Self::Claims,
+        _derived: &Self::Derived,
+        _bounds: &Grants,
+    ) -> Result<(), EnvelopeError> {
+        Err(EnvelopeError::Bounded { what: Self::TYPE })
+    }
+
+    /// Proves what the envelope alone does not.
+    #[doc(hidden)]
+    fn prove(
+        verified: Verified<Self>,
+        _ancestors: &[ChainLink<'_>],
+        _trust: Trust<'_>,
+    ) -> Result<Verified<Self>, EnvelopeError>
+    where
+        Self: Sized,
+    {
+        Ok(verified)
+    }
 }
 
 /// Scanned payload; opaque outside of this crate.
@@ -66,6 +101,8 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Request {}
     impl Sealed for super::Assignment {}
+    impl Sealed for super::Order {}
+    impl Sealed for super::Roster {}
 }
 
 /// A request: its issuer wants a task done.
@@ -90,10 +127,11 @@ pub enum Recipient<'a> {
 }
 
 /// What a verified request means.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RequestMeaning {
     pub(crate) task: TaskId,
     pub(crate) spec: TaskSpec,
+    pub(crate) ancestors: Vec<Verified<Request>>,
 }
 
 impl Kind for Request {
@@ -147,7 +185,51 @@ impl Kind for Request {
 
     fn derive(claims: &RequestClaims) -> Result<RequestMeaning, EnvelopeError> {
         let spec = parse_spec(&claims.spec_json).map_err(EnvelopeError::Spec)?;
-        Ok(RequestMeaning { task: task_id(&claims.issuer, &claims.nonce), spec })
+        let task = task_id(&claims.issuer, &claims.nonce);
+        Ok(RequestMeaning { task, spec, ancestors: Vec::new() })
+    }
+
+    fn parent(claims: &RequestClaims) -> Option<&TaskId> {
+        claims.parent.as_ref()
+    }
+
+    fn check_bounds(
+        claims: &RequestClaims,
+        derived: &RequestMeaning,
+        bounds: &Grants,
+    ) -> Result<(), EnvelopeError> {
+        check_within(bounds, claims, &derived.spec)
+    }
+
+    fn prove(
+        mut verified: Verified<Self>,
+        ancestors: &[ChainLink<'_>],
+        trust: Trust<'_>,
+    ) -> Result<Verified<Self>, EnvelopeError> {
+        if verified.claims().parent.is_some() && ancestors.is_empty() {
+            return Err(ChainError::Missing.into());
+        }
+        let ancestors = verify_chain(&verified, ancestors, trust)?;
+        verified.set_ancestors(ancestors);
+        Ok(verified)
+    }
+}
+
+/// Whether a request asks for no more than `granted`; how many tasks is for whoever counts them.
+pub(crate) fn check_within(
+    granted: &Grants,
+    claims: &RequestClaims,
+    spec: &TaskSpec,
+) -> Result<(), EnvelopeError> {
+    granted.permit_audience(&claims.audience)?;
+    granted.permit_credentials(&spec.credentials)?;
+    granted.permit_grants(&claims.grants)?;
+    match granted.until_s {
+        Some(until_s) if until_s < claims.expires_at_s => {
+            let entry = claims.expires_at_s.to_string();
+            Err(Excess { kind: "until_s", entry }.into())
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

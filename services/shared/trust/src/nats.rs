@@ -6,19 +6,21 @@
 //! nothing else.
 //!
 //! **Invariant:** entropy and times are arguments; nothing here draws or reads them.
-//! **Invariant:** no key of this module signs anything but JWTs and a broker's nonces.
+//! **Invariant:** no key of this module signs anything but JWTs, a broker's nonces, and the proof that
+//! somebody has it.
 
 mod account;
 mod creds;
+mod issuer;
 mod jwt;
 mod nkey;
 mod operator;
 mod role;
-mod text;
 mod user;
 
 pub use account::{AccountClaims, AccountKind, STATUS_SERVICE, Scope};
 pub use creds::{Creds, CredsError, NonceError};
+pub use issuer::{Issuer, IssuerError, IssuerSeeds};
 pub use jwt::{Jwt, JwtError, Summary};
 pub use nkey::{InvalidNkey, Nkey, NkeyKind, PublicNkey};
 pub use operator::OperatorClaims;

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// The item is of another type than the one asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an item has the wrong type or length")]
 pub(crate) struct WrongType;
 
 /// A place between two items.

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use super::{
     jwt::{Jwt, JwtError, Summary},
     nkey::{InvalidNkey, Nkey, NkeyKind},
-    text::is_base64url,
 };
+use crate::text::is_base64url;
 
 const JWT_BEGIN: &str = "-----BEGIN NATS USER JWT-----";
 const JWT_END: &str = "------END NATS USER JWT------";

@@ -6,10 +6,8 @@ use nkeys::KeyPair;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest as _, Sha512_256};
 
-use super::{
-    nkey::{Nkey, PublicNkey},
-    text::{base32, base64url, from_base64url},
-};
+use super::nkey::{Nkey, PublicNkey};
+use crate::text::{base32, base64url, from_base64url};
 
 const HEADER: &[u8] = br#"{"typ":"JWT","alg":"ed25519-nkey"}"#;
 /// Version of the form of claims.

@@ -74,6 +74,11 @@ impl PublicNkey {
         if sound { Ok(Self(text.to_owned())) } else { Err(invalid) }
     }
 
+    /// The 32 bytes of RFC 8032.
+    pub(crate) fn bytes(&self) -> [u8; 32] {
+        nkeys::from_public_key(&self.0).expect("the check sum was checked").1
+    }
+
     /// The text, 56 letters and digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -140,7 +145,7 @@ impl Nkey {
         if self.kind == kind { Ok(()) } else { Err(other) }
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.pair.sign(message).expect("the pair was made from its seed")
     }
 }

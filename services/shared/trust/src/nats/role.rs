@@ -7,10 +7,10 @@
 use std::fmt;
 
 use schemas::{
-    PrincipalId,
+    PrincipalId, registry,
     subject::{
-        BLOB_STREAM, BROKER_STATUS, Bucket, HEARTBEATS, LogName, ServiceName, feed_of, head,
-        streams_of,
+        BLOB_STREAM, BROKER_STATUS, Bucket, HEARTBEATS, LogName, ROSTER, ServiceName, feed_of,
+        head, streams_of,
     },
 };
 
@@ -21,6 +21,12 @@ const HEADS: &str = "cortex.head.*";
 /// Subscriptions of a node or a person: a few for itself, one for each thing it waits for.
 const SUBSCRIPTIONS_MAX: i32 = 1_024;
 const SUBSCRIPTIONS_UNLIMITED: i32 = -1;
+/// A connection that asks one thing: its inbox, and room for a second try.
+const SUBSCRIPTIONS_OF_ERRAND_MAX: i32 = 4;
+/// What the name of whoever holds an invite begins with; the invite follows.
+const INVITED_PREFIX: &str = "invite-";
+/// Hexadecimal digits of an invite.
+const INVITE_DIGITS: usize = 32;
 /// How long a node may take to answer a ping, in milliseconds.
 const RESPONSE_WITHIN_MS: u64 = 5_000;
 
@@ -37,6 +43,11 @@ pub enum Role {
     Admin,
     /// What asks for those who come over HTTP.
     Gateway,
+    /// Somebody who was invited and may do nothing but redeem the invite; the name is
+    /// `invite-` and the invite.
+    Enroller,
+    /// A principal that may do nothing but get a new JWT.
+    Renewer,
     /// A service; its principal has its name.
     Service(ServiceName),
 }
@@ -65,7 +76,9 @@ pub struct Responses {
 
 /// The principal must not have the role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{principal} cannot be a {role}: a service's name is that service's, and no other")]
+#[error(
+    "{principal} cannot be a {role}: a service's name is that service's, an invite's the invited one's"
+)]
 pub struct NameNotAllowed {
     principal: PrincipalId,
     role: Role,
@@ -73,12 +86,14 @@ pub struct NameNotAllowed {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Node,
         Self::Person,
         Self::Auditor,
         Self::Admin,
         Self::Gateway,
+        Self::Enroller,
+        Self::Renewer,
         Self::Service(ServiceName::Registry),
         Self::Service(ServiceName::Scheduler),
     ];
@@ -92,19 +107,30 @@ impl Role {
             Self::Auditor => "auditor",
             Self::Admin => "admin",
             Self::Gateway => "gateway",
+            Self::Enroller => "enroller",
+            Self::Renewer => "renewer",
             Self::Service(service) => service.as_str(),
         }
     }
 
+    /// The role that a word names.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+
     /// Whether a principal of that name may have the role. Who had a service's name in another role
-    /// could ask in that service's name.
+    /// could ask in that service's name, and who had an invite's could redeem it.
     pub(super) fn admit(self, principal: &PrincipalId) -> Result<(), NameNotAllowed> {
         let named = ServiceName::parse(principal.as_str());
+        let invited = is_invited(principal);
         let fits = match self {
             Self::Service(service) => named == Some(service),
             Self::Node | Self::Person | Self::Auditor | Self::Admin | Self::Gateway => {
-                named.is_none()
+                named.is_none() && !invited
             }
+            Self::Enroller => invited,
+            Self::Renewer => !invited,
         };
         let refused = || NameNotAllowed { principal: principal.clone(), role: self };
         if fits { Ok(()) } else { Err(refused()) }
@@ -119,6 +145,8 @@ impl Role {
             Self::Auditor => auditor(),
             Self::Admin => admin(),
             Self::Gateway => gateway(),
+            Self::Enroller => errand(registry::verb::REDEEM),
+            Self::Renewer => errand(registry::verb::RENEW),
             Self::Service(name) => service(name),
         }
     }
@@ -130,9 +158,26 @@ impl fmt::Display for Role {
     }
 }
 
+/// Whether the name is that of somebody who holds an invite.
+fn is_invited(principal: &PrincipalId) -> bool {
+    let invite = principal.as_str().strip_prefix(INVITED_PREFIX);
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    invite.is_some_and(|it| it.len() == INVITE_DIGITS && it.bytes().all(hexadecimal))
+}
+
+/// One thing to ask of the registry, and the answer.
+fn errand(verb: &str) -> Permissions {
+    Permissions {
+        publish: vec![format!("cortex.cmd.{SELF}.{}.{verb}", ServiceName::Registry)],
+        subscribe: vec![inbox(SELF)],
+        responses: None,
+        subscriptions_max: SUBSCRIPTIONS_OF_ERRAND_MAX,
+    }
+}
+
 fn node() -> Permissions {
     let publish = [commands(SELF), format!("cortex.hb.{SELF}"), format!("cortex.out.{SELF}.>")];
-    let subscribe = [format!("cortex.node.{SELF}.>"), inbox(SELF)];
+    let subscribe = [format!("cortex.node.{SELF}.>"), inbox(SELF), ROSTER.to_owned()];
     Permissions {
         publish: publish.into(),
         subscribe: subscribe.into(),
@@ -144,7 +189,7 @@ fn node() -> Permissions {
 fn person() -> Permissions {
     Permissions {
         publish: asking(SELF),
-        subscribe: vec![inbox(SELF), HEADS.to_owned()],
+        subscribe: vec![inbox(SELF), HEADS.to_owned(), ROSTER.to_owned()],
         responses: None,
         subscriptions_max: SUBSCRIPTIONS_MAX,
     }
@@ -198,7 +243,7 @@ fn admin() -> Permissions {
 
 fn service(name: ServiceName) -> Permissions {
     let (said, heard) = match name {
-        ServiceName::Registry => (vec![], vec![]),
+        ServiceName::Registry => (vec![ROSTER.to_owned()], vec![]),
         ServiceName::Scheduler => (
             ["cortex.node.*.task", "cortex.node.*.cancel"].map(str::to_owned).into(),
             [head(ServiceName::Registry), feed_of(name), "cortex.out.*.*".to_owned()].into(),
@@ -206,7 +251,8 @@ fn service(name: ServiceName) -> Permissions {
     };
     let among_writers = [format!("cortex.beat.{name}.*"), format!("cortex.writer.{name}.*")];
     let questions = ["$SRV.*".to_owned(), format!("$SRV.*.{name}"), format!("$SRV.*.{name}.*")];
-    let subscribe = [format!("cortex.cmd.*.{name}.>"), inbox(name.as_str()), HEARTBEATS.to_owned()];
+    let notices = [HEARTBEATS, ROSTER].map(str::to_owned);
+    let subscribe = [format!("cortex.cmd.*.{name}.>"), inbox(name.as_str())].into_iter();
     let publish = [
         commands(name.as_str()),
         // Answers: the names of inboxes are random, and only their owners hear them.
@@ -220,7 +266,7 @@ fn service(name: ServiceName) -> Permissions {
     Permissions {
         publish: publish.into_iter().chain(among).chain(said).chain(storage(name)).collect(),
         subscribe: subscribe
-            .into_iter()
+            .chain(notices)
             .chain(among_writers)
             .chain(questions)
             .chain(heard)
@@ -267,6 +313,6 @@ fn delivery() -> [String; 2] {
 
 /// What whoever watches all of the fleet hears, beside answers.
 fn watching() -> Vec<String> {
-    let feeds = ["cortex.ev.>", HEADS, HEARTBEATS, "cortex.out.>"].map(str::to_owned);
+    let feeds = ["cortex.ev.>", HEADS, HEARTBEATS, ROSTER, "cortex.out.>"].map(str::to_owned);
     [inbox(SELF)].into_iter().chain(feeds).collect()
 }

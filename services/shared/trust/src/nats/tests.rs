@@ -10,7 +10,8 @@ use schemas::{
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{text::from_base64url, *};
+use super::*;
+use crate::text::from_base64url;
 
 fn key(kind: NkeyKind, seed: u8) -> Nkey {
     Nkey::from_entropy(kind, &Zeroizing::new([seed; 32]))
@@ -69,16 +70,23 @@ fn a_users_jwt_holds_no_permission_at_all() {
     assert_eq!(names, ["issuer_account", "type", "version"]);
 }
 
+/// What the broker replaces by the name in the user's JWT.
+const NAME: &str = "{{name()}}";
+/// The name of somebody who holds an invite and has no other yet.
+const INVITED: &str = "invite-0123456789abcdef0123456789abcdef";
+
 #[test]
 fn a_services_name_is_that_services_and_nobody_elses() {
     let scope = key(NkeyKind::Account, 4);
     for role in Role::ALL {
-        for name in ["registry", "scheduler", "ann"] {
+        for name in ["registry", "scheduler", "ann", INVITED] {
             let fits = match role {
                 Role::Service(service) => service.as_str() == name,
                 Role::Node | Role::Person | Role::Auditor | Role::Admin | Role::Gateway => {
                     name == "ann"
                 }
+                Role::Enroller => name == INVITED,
+                Role::Renewer => name != INVITED,
             };
             assert_eq!(user(name, role).sign(&scope).is_ok(), fits, "{name} as {role}");
         }
@@ -125,7 +133,20 @@ fn an_account_names_every_role_with_its_template_and_whoever_is_out() {
     assert_eq!(body["revocations"][out.as_str()], 77);
     let keys = body["signing_keys"].as_array().unwrap();
     let roles: Vec<_> = keys.iter().map(|key| key["role"].as_str().unwrap()).collect();
-    assert_eq!(roles, ["node", "person", "auditor", "admin", "gateway", "registry", "scheduler"]);
+    assert_eq!(
+        roles,
+        [
+            "node",
+            "person",
+            "auditor",
+            "admin",
+            "gateway",
+            "enroller",
+            "renewer",
+            "registry",
+            "scheduler"
+        ]
+    );
     let node = &keys[0]["template"];
     assert_eq!(node["pub"]["allow"][0], "cortex.cmd.{{name()}}.>");
     assert_eq!(node["resp"]["ttl"], 5_000_000_000_u64);
@@ -233,6 +254,7 @@ fn everybody_asks_under_their_own_name_and_nobody_under_anothers() {
             Role::Node | Role::Person | Role::Auditor | Role::Admin | Role::Gateway => {
                 ("ann", "bob")
             }
+            Role::Enroller | Role::Renewer => continue,
         };
         for service in ServiceName::ALL {
             let subject = |who| subject::command(&id(who), service, "get-task");
@@ -322,4 +344,109 @@ fn an_auditor_changes_no_stream() {
         assert!(!may_publish(Role::Auditor, "ann", &format!("$JS.API.{verb}")), "{verb}");
     }
     assert!(may_publish(Role::Auditor, "ann", "$JS.API.STREAM.MSG.GET.A"));
+}
+
+#[test]
+fn who_is_on_an_errand_may_say_one_thing_and_hear_the_answer() {
+    for (role, own, verb) in
+        [(Role::Enroller, INVITED, "redeem"), (Role::Renewer, "ann", "renew")]
+    {
+        let Permissions { publish, subscribe, responses, subscriptions_max } = role.permissions();
+        let wanted = subject::command(&id(own), ServiceName::Registry, verb);
+        let named = publish.iter().map(|subject| subject.replace(NAME, own));
+        assert_eq!(named.collect::<Vec<_>>(), [wanted]);
+        assert_eq!(subscribe, [format!("_INBOX.{NAME}.>")]);
+        assert_eq!((responses, subscriptions_max), (None, 4));
+    }
+}
+
+#[test]
+fn everybody_hears_of_a_new_roster_and_only_the_registry_tells_of_it() {
+    for role in Role::ALL {
+        let hears = !matches!(role, Role::Enroller | Role::Renewer);
+        assert_eq!(may_subscribe(role, "ann", subject::ROSTER), hears, "{role}");
+        let tells = role == Role::Service(ServiceName::Registry);
+        assert_eq!(may_publish(role, "ann", subject::ROSTER), tells, "{role}");
+    }
+}
+
+#[test]
+fn a_role_is_read_as_it_is_written() {
+    for role in Role::ALL {
+        assert_eq!(Role::parse(role.as_str()), Some(role));
+    }
+    assert_eq!(Role::parse("Node"), None);
+}
+
+fn seeds() -> BTreeMap<String, Zeroizing<String>> {
+    let seed = |(role, at): (Role, u8)| (role.to_string(), key(NkeyKind::Account, at).seed());
+    Role::ALL.into_iter().zip(10..).map(seed).collect()
+}
+
+fn issuer(roles: &BTreeMap<String, Zeroizing<String>>) -> Result<Issuer, IssuerError> {
+    let [account, system] = [3, 2].map(|at| key(NkeyKind::Account, at).public());
+    Issuer::from_seeds(IssuerSeeds {
+        name: "test",
+        operator_signing_seed: &key(NkeyKind::Operator, 1).seed(),
+        account: account.as_str(),
+        system_account: system.as_str(),
+        roles,
+    })
+}
+
+#[test]
+fn an_issuer_signs_each_login_with_the_key_of_its_role() {
+    let issuer = issuer(&seeds()).unwrap();
+    let login = key(NkeyKind::User, 5).public();
+    for (role, at) in Role::ALL.into_iter().zip(10..) {
+        let name = match role {
+            Role::Service(service) => service.as_str(),
+            Role::Enroller => INVITED,
+            Role::Node
+            | Role::Person
+            | Role::Auditor
+            | Role::Admin
+            | Role::Gateway
+            | Role::Renewer => "ann",
+        };
+        let jwt = issuer.user_jwt(&id(name), role, &login, 1_000, 3_600).unwrap();
+        let (_, summary) = Jwt::parse(jwt.as_str()).unwrap();
+        assert_eq!(summary.issuer, key(NkeyKind::Account, at).public().as_str(), "{role}");
+        assert_eq!((summary.subject.as_str(), summary.name.as_str()), (login.as_str(), name));
+        assert_eq!((summary.issued_at_s, summary.expires_at_s), (1_000, Some(4_600)));
+    }
+    let stolen = issuer.user_jwt(&id("scheduler"), Role::Node, &login, 1_000, 3_600);
+    assert!(matches!(stolen, Err(UserError::Name(_))));
+}
+
+#[test]
+fn an_issuers_account_names_whoever_is_out_and_every_role() {
+    let issuer = issuer(&seeds()).unwrap();
+    let out = key(NkeyKind::User, 7).public();
+    let jwt = issuer.account_jwt(&BTreeMap::from([(out.clone(), 77)]), 1_000);
+    let (_, summary) = Jwt::parse(jwt.as_str()).unwrap();
+    assert_eq!(summary.issuer, key(NkeyKind::Operator, 1).public().as_str());
+    assert_eq!(summary.subject, issuer.account().as_str());
+    assert_eq!(claims(&jwt)["nats"]["revocations"][out.as_str()], 77);
+    assert_eq!(claims(&jwt)["nats"]["signing_keys"].as_array().unwrap().len(), Role::ALL.len());
+}
+
+#[test]
+fn an_issuer_needs_the_key_of_every_role_and_shows_none() {
+    let check = |change: &dyn Fn(&mut BTreeMap<String, Zeroizing<String>>), expected: &str| {
+        let mut seeds = seeds();
+        change(&mut seeds);
+        let error = issuer(&seeds).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert!(!format!("{error:?}").contains("SAA"));
+    };
+    let wrong = |seeds: &mut BTreeMap<_, _>| {
+        seeds.insert("node".to_owned(), key(NkeyKind::User, 1).seed());
+    };
+    check(&|seeds| drop(seeds.remove("renewer")), "there is no key that makes users of role renewer");
+    check(&wrong, "the key that makes users of role node cannot be used");
+    let unknown = |seeds: &mut BTreeMap<_, _>| {
+        seeds.insert("god".to_owned(), key(NkeyKind::Account, 1).seed());
+    };
+    check(&unknown, "\"god\" is no role");
 }

@@ -12,27 +12,21 @@ use crate::support::{NOW_S, World, assignment, cluster, principal, request};
 
 fn requests() -> impl Strategy<Value = RequestClaims> {
     let names = vec("[a-z]{1,8}(\\.[a-z]{1,8}){0,2}(@v[0-9])?", 0..20);
-    let rest = (option::of("[0-9a-f]{32}"), option::of("[!-~]{1,64}"), any::<[u8; 16]>());
-    (names, rest, ".{0,200}", 1..3600_u64).prop_map(
-        |(names, (parent, trace, nonce), text, life_s)| {
-            let work = serde_json::json!({ "kind": "echo", "text": text });
-            RequestClaims {
-                nonce,
-                grants: Grants {
-                    capabilities: names
-                        .iter()
-                        .map(|name| Capability::parse(name).unwrap())
-                        .collect(),
-                    ..Grants::default()
-                },
-                parent: parent.map(|task| task.parse().unwrap()),
-                trace,
-                spec_json: serde_json::json!({ "work": work }).to_string(),
-                expires_at_s: NOW_S + life_s,
-                ..request()
-            }
-        },
-    )
+    let rest = (option::of("[!-~]{1,64}"), any::<[u8; 16]>());
+    (names, rest, ".{0,200}", 1..3600_u64).prop_map(|(names, (trace, nonce), text, life_s)| {
+        let work = serde_json::json!({ "kind": "echo", "text": text });
+        RequestClaims {
+            nonce,
+            grants: Grants {
+                capabilities: names.iter().map(|name| Capability::parse(name).unwrap()).collect(),
+                ..Grants::default()
+            },
+            trace,
+            spec_json: serde_json::json!({ "work": work }).to_string(),
+            expires_at_s: NOW_S + life_s,
+            ..request()
+        }
+    })
 }
 
 proptest! {

@@ -82,7 +82,6 @@ def accepted_requests():
     full = request(
         aud="can:proxmox.create_vm",
         grants='{"capabilities":["shell.exec@v1","proxmox.*"],"tasks_max":3}',
-        parent="0123456789abcdef0123456789abcdef",
         trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         spec=spec_text(idempotent=True, time_limit_ms=1000, labels={"gpu": "ä \" \\ \u0000"}),
         partition=0,

@@ -1,4 +1,4 @@
-//! Base32 and base64url without padding, as JWTs have them.
+//! Base32 and base64url without padding, as JWTs have them, and base64 with padding.
 //!
 //! **Invariant:** one text for each byte string: what is read back is written the same again.
 
@@ -6,16 +6,16 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const BYTE_BITS: u32 = 8;
 
-pub(super) fn base32(bytes: &[u8]) -> String {
+pub(crate) fn base32(bytes: &[u8]) -> String {
     encode(bytes, BASE32)
 }
 
-pub(super) fn base64url(bytes: &[u8]) -> String {
+pub(crate) fn base64url(bytes: &[u8]) -> String {
     encode(bytes, BASE64URL)
 }
 
 /// The bytes of a text in base64url; nothing for any other text.
-pub(super) fn from_base64url(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn from_base64url(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let (mut gathered, mut bits) = (0_u32, 0);
     for digit in text.bytes() {
@@ -31,8 +31,27 @@ pub(super) fn from_base64url(text: &str) -> Option<Vec<u8>> {
     (base64url(&bytes) == text).then_some(bytes)
 }
 
+/// Base64 with padding, as messages have it.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    let mut text = base64url(bytes).replace('-', "+").replace('_', "/");
+    while !text.len().is_multiple_of(4) {
+        text.push('=');
+    }
+    text
+}
+
+/// The bytes of a text in base64 with padding; nothing for any other text.
+pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    if digits.contains(['-', '_']) {
+        return None;
+    }
+    let bytes = from_base64url(&digits.replace('+', "-").replace('/', "_"))?;
+    (base64(&bytes) == text).then_some(bytes)
+}
+
 /// Whether every letter is one of base64url.
-pub(super) fn is_base64url(text: &[u8]) -> bool {
+pub(crate) fn is_base64url(text: &[u8]) -> bool {
     text.iter().all(|letter| BASE64URL.contains(letter))
 }
 
@@ -68,6 +87,9 @@ mod tests {
     use super::*;
 
     fn check(bytes: &str, in_base32: &str, in_base64url: &str) {
+        let padded = format!("{in_base64url}{}", &"===="[..(4 - in_base64url.len() % 4) % 4]);
+        assert_eq!(base64(bytes.as_bytes()), padded);
+        assert_eq!(from_base64(&padded).unwrap(), bytes.as_bytes());
         assert_eq!(base32(bytes.as_bytes()), in_base32);
         assert_eq!(base64url(bytes.as_bytes()), in_base64url);
         assert_eq!(from_base64url(in_base64url).unwrap(), bytes.as_bytes());
@@ -81,12 +103,17 @@ mod tests {
         check("foo", "MZXW6", "Zm9v");
         check("foobar", "MZXW6YTBOI", "Zm9vYmFy");
         assert_eq!(base64url(&[0xfb, 0xff]), "-_8");
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+        assert_eq!(from_base64("+/8=").unwrap(), [0xfb, 0xff]);
     }
 
     #[test]
     fn a_text_that_nobody_would_write_is_not_read() {
         for text in ["Zh", "Zg=", "Z", "+/8", "Zm 9v", "Zm9v\n"] {
             assert_eq!(from_base64url(text), None, "{text:?}");
+        }
+        for text in ["Zg", "Zg=", "Zg===", "Zh==", "-_8=", "=", "Zg==Zg==", "Zg==\n"] {
+            assert_eq!(from_base64(text), None, "{text:?}");
         }
     }
 }
