@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests themselves do")]
 
+mod attacks;
 mod crashes;
 mod credentials;
 mod disk;
