@@ -7,9 +7,11 @@ use schemas::{
     ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
     claims::RequestClaims, permission, task::TaskSpec,
 };
-use trust::{Assignment, AssignmentFacts, Recipient, Request, Trust, Unverified, Verified};
+use trust::{
+    Assignment, AssignmentFacts, ChainLink, Recipient, Request, Trust, Unverified, Verified,
+};
 
-use crate::{Accepted, Delegation, Profile, ReceivedOffer, RunKey};
+use crate::{Accepted, Delegation, Profile, ReceivedAncestor, ReceivedOffer, RunKey};
 
 /// Work that is signed by whom it must be and that this node may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +42,15 @@ pub struct Admission {
 ///
 /// # Errors
 ///
-/// Names the first step that fails: those of the trust crate for the request, then for the
-/// assignment, then `TASK_NOT_PERMITTED`, `WRONG_AUDIENCE`, `UNSUPPORTED_KIND` and
+/// Names the first step that fails: those of the trust crate for the request and the tasks that led
+/// to it, then for the assignment, then `TASK_NOT_PERMITTED`, `WRONG_AUDIENCE`, `UNSUPPORTED_KIND` and
 /// `PROPERTY_NOT_ENFORCED`.
 pub fn admit(offer: &ReceivedOffer, profile: &Profile, now: Timestamp) -> Result<Admission, Fault> {
     let trust = Trust { anchors: &profile.anchors, now };
     let capabilities = profile.capabilities();
     let recipient = Recipient::Node { id: profile.id(), capabilities: &capabilities };
-    let request = Unverified::new(&offer.request)
+    let links: Vec<ChainLink<'_>> = offer.ancestors.iter().map(ReceivedAncestor::link).collect();
+    let request = Unverified::with_chain(&offer.request, &links)
         .verify::<Request>(trust, &recipient)
         .map_err(|error| error.to_fault())?;
     let facts = AssignmentFacts { node: profile.id(), request: &request };

@@ -7,6 +7,8 @@ use schemas::{
     task::Outcome,
 };
 
+use trust::ChainLink;
+
 use crate::{RecordKind, RunKey};
 
 /// One thing that happened.
@@ -71,6 +73,12 @@ pub struct ReceivedAncestor {
     pub request: Vec<u8>,
     /// The signed assignment to the node that asked in its turn.
     pub assignment: Vec<u8>,
+}
+
+impl ReceivedAncestor {
+    pub(crate) fn link(&self) -> ChainLink<'_> {
+        ChainLink { request: &self.request, assignment: &self.assignment }
+    }
 }
 
 /// A roster as it came.

@@ -35,6 +35,7 @@ mod profile;
 mod record;
 mod recover;
 mod refusal;
+mod roster;
 mod start;
 
 pub use action::{Action, RunOrder};

@@ -9,7 +9,7 @@ use schemas::{Fault, TaskId, Timestamp, protocol::GO_TTL, task::Outcome};
 
 use crate::{
     Accepted, Action, Facts, Input, Profile, Record, RunKey, Started, backoff::Attempts,
-    cancel::Cancelled, drain::Drain,
+    cancel::Cancelled, drain::Drain, roster::Known,
 };
 
 /// Everything that a node remembers between two inputs.
@@ -25,6 +25,8 @@ pub struct Node {
     /// Highest term that a go came from, by partition.
     pub(crate) terms: BTreeMap<u32, u64>,
     pub(crate) drain: Option<Drain>,
+    /// What is known of the newest roster.
+    pub(crate) roster: Known,
     /// Why the journal cannot be written any more.
     pub(crate) complaint: Option<String>,
     pub(crate) tasks_failed: u64,
@@ -91,6 +93,7 @@ impl Node {
             cancelled: BTreeMap::new(),
             terms: BTreeMap::new(),
             drain: None,
+            roster: Known::default(),
             complaint: None,
             tasks_failed: 0,
             tasks_refused: 0,
@@ -122,7 +125,7 @@ impl Node {
             Input::ReportFailed(key, fault) => self.on_report_failed(&key, &fault, facts),
             Input::RefusalAnswered(key) => self.on_refusal_answered(&key),
             Input::RefusalFailed(key, fault) => self.on_refusal_failed(&key, &fault, facts),
-            Input::Roster(_) => Vec::new(),
+            Input::Roster(received) => self.on_roster(received, facts),
             Input::Reconnected => self.on_reconnected(facts),
             Input::Tick => self.on_tick(facts),
             Input::Drain(grace) => self.on_drain(grace, facts),

@@ -12,11 +12,22 @@ use crate::{
 
 impl Node {
     pub(crate) fn on_offer(&mut self, offer: &ReceivedOffer, facts: &Facts) -> Vec<Action> {
-        match admit(offer, &self.profile, facts.wall) {
+        match self.admit_with_certificates(offer, facts) {
             Ok(admission) => self.consider(admission, facts),
             Err(_) if self.knows(&offer.named()) => Vec::new(),
             Err(fault) => vec![self.refuse(offer.named(), fault, facts)],
         }
+    }
+
+    /// Certificates come with what they vouch for; what was believed once is known the next time.
+    fn admit_with_certificates(
+        &mut self,
+        offer: &ReceivedOffer,
+        facts: &Facts,
+    ) -> Result<Admission, Fault> {
+        let anchors = &mut self.profile.anchors;
+        anchors.admit(&offer.certificates, facts.wall).map_err(|error| error.to_fault())?;
+        admit(offer, &self.profile, facts.wall)
     }
 
     fn consider(&mut self, admission: Admission, facts: &Facts) -> Vec<Action> {
@@ -28,7 +39,7 @@ impl Node {
             return Vec::new();
         }
         let mut actions = self.supersede(&key);
-        let obstacle = self.obstacle(&key);
+        let obstacle = self.obstacle(&key, facts);
         if let Some(fault) = obstacle {
             actions.push(self.refuse(key, fault, facts));
             return actions;
@@ -99,13 +110,16 @@ impl Node {
     }
 
     /// Why the node takes nothing on at the moment.
-    fn obstacle(&self, key: &RunKey) -> Option<Fault> {
+    fn obstacle(&self, key: &RunKey, facts: &Facts) -> Option<Fault> {
         let fault = |code, message: String| Some(Fault::new(code, message));
         if let Some(complaint) = &self.complaint {
             return fault(ErrorCode::JournalFailed, complaint.clone());
         }
         if self.drain.is_some() {
             return fault(ErrorCode::NodeDraining, "the node is about to stop".to_owned());
+        }
+        if let Some(stale) = self.stale_roster(facts.wall) {
+            return Some(stale);
         }
         if let Some(run) = self.older(key).find(|run| run.holds_slot()) {
             let epoch = run.accepted.epoch;

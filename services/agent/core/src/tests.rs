@@ -7,5 +7,6 @@ mod endings;
 mod fixture;
 mod offers;
 mod restarts;
+mod roster;
 mod simulation;
 mod starts;
