@@ -9,7 +9,7 @@ use schemas::{
     principal::UserRole,
     sandbox::SandboxReport,
 };
-use trust::TrustAnchors;
+use trust::{Purpose, TrustAnchors};
 
 /// Who the node is, whom it trusts, and how much it takes on.
 #[derive(Clone, Debug)]
@@ -51,6 +51,13 @@ impl Profile {
     pub fn asker<'a>(&self, id: &'a PrincipalId) -> Asker<'a> {
         let role = self.overseers.contains(id).then_some(UserRole::Operator);
         Asker { role, ..Asker::named(id) }
+    }
+
+    /// Whether trust rests on a root key: then keys come with certificates, and a roster has to say
+    /// which of them are out. Pinned keys without a root are all that there is to know.
+    #[must_use]
+    pub fn rests_on_root(&self) -> bool {
+        self.anchors.iter().any(|anchor| anchor.key.purpose() == Purpose::Root)
     }
 
     /// What it can do, each MCP server spelled out as all of its tools.

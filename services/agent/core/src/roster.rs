@@ -9,7 +9,7 @@ use schemas::{
     ErrorCode, Fault, Timestamp,
     enrolment::{AgentAccess, ROSTER_AGE_S_MAX},
 };
-use trust::{Purpose, Roster, Trust, Unverified};
+use trust::{Roster, Trust, Unverified};
 
 use crate::{Action, Facts, Node, ReceivedRoster};
 
@@ -81,13 +81,10 @@ impl Node {
         }
     }
 
-    /// Why nothing is taken on for want of a young roster. Pinned keys without a root are all that
-    /// there is to know, so whoever has those needs none.
+    /// Why nothing is taken on for want of a young roster.
     pub(crate) fn stale_roster(&self, now: Timestamp) -> Option<Fault> {
-        let rests_on_root =
-            self.profile.anchors.iter().any(|anchor| anchor.key.purpose() == Purpose::Root);
         let age_s = now.seconds().saturating_sub(self.roster.issued_at_s);
-        if !rests_on_root || age_s <= ROSTER_AGE_S_MAX {
+        if !self.profile.rests_on_root() || age_s <= ROSTER_AGE_S_MAX {
             return None;
         }
         let message = if self.roster.issued_at_s == 0 {

@@ -56,8 +56,23 @@ pub struct NodeConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// The file with what the node logs in with, as the NATS tools write it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "credentials",
+        alias = "creds",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub creds: Option<PathBuf>,
+    /// The file with what the node gets new credentials with; then it writes both files itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_credentials: Option<PathBuf>,
+    /// The file with the key that signs what runs ask for; without it runs may ask for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_key: Option<PathBuf>,
+    /// The file with the certificates of that key, one a line, each after the one that vouches for
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<PathBuf>,
     /// Where the credentials that the manifest names are found, where the defaults do not fit.
     #[serde(default, skip_serializing_if = "CredentialSources::is_default")]
     pub credential_sources: CredentialSources,
@@ -127,6 +142,9 @@ impl NodeConfig {
             drain_grace_ms: None,
             ca: None,
             creds: None,
+            renewal_credentials: None,
+            issuer_key: None,
+            certificates: None,
             credential_sources: CredentialSources::default(),
             manifest: None,
         }
@@ -141,7 +159,7 @@ impl NodeConfig {
         let text = read(path)?;
         let malformed = |error: toml::de::Error| ConfigError::Malformed {
             path: path.to_owned(),
-            problem: error.to_string(),
+            problem: toml_problem(&text, &error),
         };
         let mut config: Self = toml::from_str(&text).map_err(malformed)?;
         config.resolve_paths(path.parent().unwrap_or(Path::new(".")));
@@ -163,6 +181,9 @@ impl NodeConfig {
         }
         if self.drain_grace_ms.is_some_and(|grace_ms| DRAIN_GRACE_MS_MAX < grace_ms) {
             return setting("drain_grace_ms", format!("must be at most {DRAIN_GRACE_MS_MAX}"));
+        }
+        if self.renewal_credentials.is_some() && self.creds.is_none() {
+            return setting("renewal_credentials", "renew nothing without credentials");
         }
         if let Some(problem) = self.credential_sources.problem() {
             return setting("credential_sources", problem);
@@ -219,7 +240,13 @@ impl NodeConfig {
         for path in [&mut self.state_dir, &mut self.anchors] {
             *path = base.join(&path);
         }
-        let optional = [&mut self.ca, &mut self.creds];
+        let optional = [
+            &mut self.ca,
+            &mut self.creds,
+            &mut self.renewal_credentials,
+            &mut self.issuer_key,
+            &mut self.certificates,
+        ];
         for path in optional.into_iter().flatten() {
             *path = base.join(&path);
         }
@@ -231,7 +258,7 @@ impl NodeConfig {
 }
 
 /// A node that can run commands, for nobody but its owner.
-fn plain_manifest(id: PrincipalId) -> Manifest {
+pub(crate) fn plain_manifest(id: PrincipalId) -> Manifest {
     let shell = Capability::parse("shell.exec").expect("it is words joined by dots");
     Manifest {
         name: id.to_string(),
@@ -248,6 +275,12 @@ fn plain_manifest(id: PrincipalId) -> Manifest {
         limits: Limits::default(),
         heartbeat_interval: None,
     }
+}
+
+/// What is wrong, and in which line; the long form quotes the line, maybe with somebody's secret.
+fn toml_problem(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

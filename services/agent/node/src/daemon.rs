@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent_core::{Action, Input, Node, Record, RecordKind, RunKey};
+use agent_core::{Action, Input, Node, ReceivedRoster, Record, RecordKind, RunKey};
 use client::{Client, LinkState};
 use futures::{Stream, StreamExt as _};
 use tokio::{
@@ -19,11 +19,10 @@ use tokio::{
 
 use crate::{
     NodeError, clock,
-    heartbeat::Pulse,
+    heartbeat::{Complaint, Pulse, Worry},
     incoming::{self, Incoming, Message},
     journal::JournalEvent,
     keeper::Keeper,
-    registrar::Complaint,
     requests::Requests,
     run::{KILL_GRACE, Workshop},
     timings::{StageMark, Timings},
@@ -46,6 +45,8 @@ pub(crate) struct Daemon {
     /// What ends each run that is under way.
     pub(crate) stops: BTreeMap<RunKey, Arc<Notify>>,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
+    /// Takes rosters to the disk.
+    pub(crate) rosters: mpsc::UnboundedSender<Box<ReceivedRoster>>,
 }
 
 /// What the loop hears.
@@ -55,6 +56,7 @@ pub(crate) struct Ears<M> {
     pub(crate) messages: M,
     pub(crate) link: watch::Receiver<LinkState>,
     pub(crate) registration: watch::Receiver<Complaint>,
+    pub(crate) worries: mpsc::UnboundedReceiver<(Worry, Complaint)>,
 }
 
 /// A node that stops.
@@ -93,7 +95,10 @@ impl Daemon {
                 }
                 Ok(()) = ears.registration.changed(), if stopping.is_none() => {
                     let complaint = ears.registration.borrow_and_update().clone();
-                    self.pulse.set_registration(complaint);
+                    self.pulse.worry(Worry::Registration, complaint);
+                }
+                Some((about, complaint)) = ears.worries.recv() => {
+                    self.pulse.worry(about, complaint);
                 }
                 () = sleep_until(wake_at.into()) => self.on_time(),
             }
@@ -221,7 +226,10 @@ impl Daemon {
                 }
                 Action::Report(report) => self.requests.report(*report),
                 Action::Refuse(refusal) => self.requests.refuse(refusal),
-                Action::KeepRoster(_) => (),
+                Action::KeepRoster(roster) => {
+                    // Whoever keeps it is gone only when the process ends.
+                    drop(self.rosters.send(roster));
+                }
             }
         }
     }

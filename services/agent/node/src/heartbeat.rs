@@ -1,6 +1,9 @@
 //! Heartbeats and pongs: that the node lives, how its machine is, what it runs.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use agent_core::{Node, Presence};
 use client::Client;
@@ -10,7 +13,21 @@ use schemas::{
     subject,
 };
 
-use crate::{clock, measure::Meter, registrar::Complaint};
+use crate::{clock, measure::Meter};
+
+/// What is wrong, if anything is.
+pub(crate) type Complaint = Option<String>;
+
+/// What may be wrong with a node, beside what its core knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Worry {
+    /// The registry does not have the node.
+    Registration,
+    /// Its credentials run out.
+    Renewal,
+    /// Nobody tells it who is out.
+    Roster,
+}
 
 /// Beats when it is time to.
 pub(crate) struct Pulse {
@@ -24,7 +41,7 @@ pub(crate) struct Pulse {
     was_running: bool,
     /// What earlier process starts left behind.
     failures: FailureCounters,
-    registration: Complaint,
+    worries: BTreeMap<Worry, String>,
 }
 
 impl Pulse {
@@ -38,7 +55,7 @@ impl Pulse {
             looked_at: None,
             was_running: false,
             failures,
-            registration: None,
+            worries: BTreeMap::new(),
         }
     }
 
@@ -54,9 +71,23 @@ impl Pulse {
         (self.beat_at, self.looked_at) = (None, None);
     }
 
-    pub(crate) fn set_registration(&mut self, complaint: Complaint) {
-        self.registration = complaint;
+    /// Something is wrong from now on, or no more.
+    pub(crate) fn worry(&mut self, about: Worry, complaint: Complaint) {
+        let present = self.worries.get(&about);
+        if present == complaint.as_ref() {
+            return;
+        }
+        match complaint {
+            Some(complaint) => self.worries.insert(about, complaint),
+            None => self.worries.remove(&about),
+        };
         self.hurry();
+    }
+
+    fn complaint(&self, node: &Node, presence: &Presence) -> Complaint {
+        let roster = node.roster_complaint(clock::wall());
+        let first = presence.complaint.clone().or(roster);
+        first.or_else(|| self.worries.values().next().cloned())
     }
 
     /// Beats, unless nobody would hear it or nobody needs it yet.
@@ -76,11 +107,13 @@ impl Pulse {
     }
 
     fn heartbeat(&mut self, node: &Node, presence: Presence, disconnects: u64) -> Heartbeat {
+        let complaint = self.complaint(node, &presence);
+        let takes_tasks = node.knows_who_is_out(clock::wall());
         Heartbeat {
             node: node.profile().id().clone(),
             instance: Some(node.profile().instance.clone()),
             at: Some(clock::wall()),
-            slots_free: presence.slots_free,
+            slots_free: if takes_tasks { presence.slots_free } else { 0 },
             running: presence.running,
             draining: presence.draining,
             load: self.meter.load(),
@@ -90,7 +123,7 @@ impl Pulse {
                 disconnects,
                 ..self.failures.clone()
             },
-            complaint: presence.complaint.or_else(|| self.registration.clone()),
+            complaint,
         }
     }
 

@@ -8,7 +8,12 @@ use schemas::{
     registry::{RegisterAnswer, RegisterRequest, verb},
     subject::ServiceName,
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
+
+use crate::heartbeat::Complaint;
 
 /// How long one attempt may take with the client's own retries.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -17,13 +22,17 @@ const PAUSE_UNANSWERED: Duration = Duration::from_secs(1);
 /// Pause after the registry said no: somebody has to change something first.
 const PAUSE_REFUSED: Duration = Duration::from_secs(15);
 
-/// Why the registry does not have this node, if it said so.
-pub(crate) type Complaint = Option<String>;
-
-/// Registers for as long as the node lives; the receiver tells what stands against it.
-pub(crate) fn start(client: Client, request: RegisterRequest) -> watch::Receiver<Complaint> {
+/// Registers for as long as the node lives; the receiver tells what stands against it. Nothing is
+/// said before `ready` is: whoever is registered is offered tasks.
+pub(crate) fn start(
+    client: Client,
+    request: RegisterRequest,
+    ready: oneshot::Receiver<()>,
+) -> watch::Receiver<Complaint> {
     let (complaint, complaints) = watch::channel(None);
     tokio::spawn(async move {
+        // Whoever would have said so is gone only when the node ends.
+        drop(ready.await);
         tokio::select! {
             () = keep_registered(&client, &request, &complaint) => (),
             () = complaint.closed() => (),

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use agent_core::{Action, Node, Profile};
+use agent_core::{Action, Input, Node, Profile, ReceivedRoster};
 use client::{Client, ConnectOptions};
 use sandbox_process::{Launcher, LauncherConfig};
 use schemas::{
@@ -17,20 +17,23 @@ use schemas::{
     agent::{FailureCounters, NodeReport},
     registry::RegisterRequest,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use trust::TrustAnchors;
 
 use crate::{
     NodeConfig, NodeError, clock, crash,
     credentials::{self, Credentials},
     daemon::{Daemon, Ears},
-    heartbeat::Pulse,
+    heartbeat::{Complaint, Pulse, Worry},
     incoming,
     journal::{History, Journal, JournalEvent},
     keeper::Keeper,
     measure::{self, Meter},
+    membership::Papers,
     registrar,
+    renewal::Renewal,
     requests::Requests,
+    roster,
     run::Workshop,
     timings::Timings,
 };
@@ -44,6 +47,7 @@ struct Prepared {
     failures: FailureCounters,
     journal: Journal,
     history: History,
+    roster: Option<ReceivedRoster>,
     runs_dir: PathBuf,
     credentials: Credentials,
     journal_events: mpsc::UnboundedReceiver<JournalEvent>,
@@ -72,20 +76,55 @@ pub async fn run(
     })??;
     let mut shutdown = Box::pin(shutdown);
     let options = connect_options(&prepared.config)?;
+    let (worries, worried) = mpsc::unbounded_channel();
+    let clients = watch::Sender::new(None);
     let client = tokio::select! {
-        client = Client::connect(options) => client?,
+        client = connect(&prepared.config, options, (&clients, &worries)) => client?,
         () = &mut shutdown => return Ok(()),
     };
     tracing::info!(node = %prepared.config.id, url = client.url(), "connected");
-    serve(prepared, client, shutdown).await
+    clients.send_replace(Some(client.clone()));
+    serve(prepared, Line { client, worries, worried }, shutdown).await
+}
+
+/// The connection, and what is wrong with keeping it.
+struct Line {
+    client: Client,
+    worries: mpsc::UnboundedSender<(Worry, Complaint)>,
+    worried: mpsc::UnboundedReceiver<(Worry, Complaint)>,
+}
+
+/// Connects, with credentials that are renewed from then on where the node does so itself.
+async fn connect(
+    config: &NodeConfig,
+    options: ConnectOptions,
+    (clients, worries): (
+        &watch::Sender<Option<Client>>,
+        &mpsc::UnboundedSender<(Worry, Complaint)>,
+    ),
+) -> Result<Client, NodeError> {
+    if let Some(papers) = papers(config) {
+        let mut renewal = Renewal::new(papers, &options, worries.clone());
+        renewal.come_back().await;
+        tokio::spawn(renewal.keep(clients.subscribe()));
+    }
+    Ok(Client::connect(options).await?)
+}
+
+fn papers(config: &NodeConfig) -> Option<Papers> {
+    let (login, renewal) = (config.creds.clone()?, config.renewal_credentials.clone()?);
+    Some(Papers { login, renewal, certificates: config.certificates.clone() })
 }
 
 async fn serve(
     prepared: Prepared,
-    client: Client,
+    Line { client, worries, worried }: Line,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     let messages = incoming::listen(&client).await?;
+    let (inputs, heard) = mpsc::unbounded_channel();
+    let rosters = roster::keep(&prepared.config.state_dir, worries.clone());
+    let ready = follow_roster(&prepared.profile, &client, (inputs.clone(), worries));
     let Prepared { config, mut meter, profile, .. } = prepared;
     let report = node_report(&mut meter, &config, &profile);
     let registration = RegisterRequest {
@@ -93,16 +132,16 @@ async fn serve(
         owner: config.owner.clone(),
         node: Some(report),
     };
-    let (inputs, heard) = mpsc::unbounded_channel();
     let ears = Ears {
         inputs: heard,
         journal: prepared.journal_events,
         messages,
         link: client.on_change(),
-        registration: registrar::start(client.clone(), registration),
+        registration: registrar::start(client.clone(), registration, ready),
+        worries: worried,
     };
     let interval_s = profile.manifest.heartbeat_interval;
-    let (node, actions) = recover(profile, prepared.history);
+    let (node, actions) = recover(profile, (prepared.history, prepared.roster));
     let mut daemon = Daemon {
         node,
         keeper: Keeper::new(prepared.journal),
@@ -118,12 +157,29 @@ async fn serve(
         stops: std::collections::BTreeMap::new(),
         client,
         inputs,
+        rosters,
     };
     daemon.carry_out(actions, std::time::Instant::now());
     daemon.run(ears, config.drain_grace(), shutdown).await
 }
 
-fn recover(profile: Profile, history: History) -> (Node, Vec<Action>) {
+/// Follows the roster where trust rests on a root; tells when it may be said that the node is there.
+fn follow_roster(
+    profile: &Profile,
+    client: &Client,
+    (inputs, worries): (mpsc::UnboundedSender<Input>, mpsc::UnboundedSender<(Worry, Complaint)>),
+) -> oneshot::Receiver<()> {
+    let (tell, ready) = oneshot::channel();
+    if profile.rests_on_root() {
+        roster::follow(client.clone(), roster::Ways { inputs, worries }, tell);
+    }
+    ready
+}
+
+fn recover(
+    profile: Profile,
+    (history, roster): (History, Option<ReceivedRoster>),
+) -> (Node, Vec<Action>) {
     if let Some(trimmed) = &history.trimmed {
         tracing::warn!(
             kept = trimmed.kept,
@@ -132,7 +188,12 @@ fn recover(profile: Profile, history: History) -> (Node, Vec<Action>) {
             "the journal's last write was torn and is cut off; nobody was told that it is on disk"
         );
     }
-    let (node, actions) = Node::recover(profile, history.records, &clock::facts());
+    let (mut node, actions) = Node::recover(profile, history.records, &clock::facts());
+    if let Some(roster) = roster
+        && let Err(fault) = node.resume_roster(&roster, clock::wall())
+    {
+        tracing::warn!(%fault, "the roster that was kept is not believed any more");
+    }
     let unfinished = node.presence().running.len();
     if 0 < unfinished {
         tracing::info!(unfinished, "an earlier process start left tasks; going on with them");
@@ -157,6 +218,8 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
     let runs = state_dir.join("runs");
     empty(&runs)?;
     let credentials = credentials(&config, &manifest)?;
+    let roster =
+        roster::read(&state_dir).map_err(|(path, source)| cannot("read", &path)(source))?;
     let launcher = Launcher::new(launcher_config(&credentials))?;
     let slots = config.slots.unwrap_or_else(measure::cpus);
     let runs_dir = runs.join(instance.as_str());
@@ -180,6 +243,7 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
         failures,
         journal,
         history,
+        roster,
         runs_dir,
         credentials,
         journal_events,

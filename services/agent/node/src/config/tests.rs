@@ -89,3 +89,26 @@ fn what_is_written_can_be_read_again() {
     assert_eq!(again.slots, Some(3));
     assert!(again.creds.unwrap().is_absolute(), "it is found from anywhere");
 }
+
+#[test]
+fn where_credentials_are_is_relative_to_the_file_and_checked() {
+    let config = load("[credential_sources]\nkubernetes_secrets_dir = \"secrets\"\n").unwrap();
+    let secrets = config.credential_sources.kubernetes_secrets_dir.unwrap();
+    assert_eq!((secrets.file_name().unwrap(), secrets.is_absolute()), ("secrets".as_ref(), true));
+    let plain = "[credential_sources]\nkubernetes_api = \"http://10.0.0.1\"\n";
+    check_refused(plain, "credential_sources has a kubernetes_api that is no https:// address");
+    check_refused("[credential_sources]\nvault = \"x\"\n", "vault");
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_reference_is_not_repeated() {
+    let manifest = "[manifest]\nid = \"n1\"\nname = \"N\"\nrole = \"worker\"\n";
+    for (line, expected) in [
+        ("credentials.token = hunter22\n", "line 9: "),
+        ("credentials.token = \"hunter22\"\n", "credentials.token must be a reference"),
+        ("credentials.token = \"file:hunter22\"\n", "of the form file:PATH"),
+    ] {
+        let error = load(&format!("{manifest}{line}")).expect_err("it was accepted");
+        assert!(error.contains(expected) && !error.contains("hunter22"), "{error}");
+    }
+}
