@@ -1,7 +1,8 @@
 //! A bounded run of what the fuzz targets run without end.
 //!
 //! `CORTEX_FUZZ_SECONDS` makes it longer, and `CORTEX_FUZZ_ROUND` begins at the round that a failure
-//! named. A round is a fixed number of inputs from a fixed seed.
+//! named. A round is a fixed number of inputs from a fixed seed. `CORTEX_FUZZ_SEEDS` names a folder
+//! for the inputs to begin from, for the targets in `fuzz/`.
 
 mod bodies;
 
@@ -132,5 +133,14 @@ fn the_good_inputs_of_the_fuzzer_are_good() {
     assert_eq!(modes, (0..bodies::MODES).collect::<Vec<_>>());
     for input in &good {
         assert!(bodies::is_accepted(input), "meaning {}", input[0]);
+    }
+    save(&good);
+}
+
+#[expect(clippy::disallowed_methods, reason = "where to is up to whoever wants them")]
+fn save(inputs: &[Vec<u8>]) {
+    let Ok(folder) = std::env::var("CORTEX_FUZZ_SEEDS") else { return };
+    for input in inputs {
+        std::fs::write(format!("{folder}/meaning-{}", input[0]), input).unwrap();
     }
 }

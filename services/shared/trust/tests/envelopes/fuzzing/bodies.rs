@@ -6,6 +6,9 @@
 //!   length is believed.
 //! - What is accepted is written again as the same bytes.
 
+#[path = "standing.rs"]
+mod standing;
+
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use allocation_counter::{AllocationInfo, measure};
@@ -96,17 +99,21 @@ pub(crate) fn is_accepted(data: &[u8]) -> bool {
         3 => a_request(&with_claim(forge::SPEC).seal()),
         4 => a_request(&with_claim(forge::GRANTS).seal()),
         5 => an_assignment(rest),
-        _ => an_assignment(&stage.assignment.clone().payload(rest.to_vec()).seal()),
+        6 => an_assignment(&stage.assignment.clone().payload(rest.to_vec()).seal()),
+        7 => standing::an_order(rest),
+        8 => standing::a_roster(rest),
+        _ => standing::a_certificate(rest),
     }
 }
 
 /// How many meanings the first byte of an input has.
-pub(crate) const MODES: u8 = 7;
+pub(crate) const MODES: u8 = 10;
 
 /// Inputs from which a fuzzer begins: one good one for each meaning.
 pub(crate) fn good_inputs() -> Vec<Vec<u8>> {
     let stage = &*STAGE;
     let with_mode = |mode: u8, rest: &[u8]| [&[mode], rest].concat();
+    let [order, roster, certificate] = standing::good_payloads();
     vec![
         with_mode(0, &stage.request.seal()),
         with_mode(1, &stage.request.payload),
@@ -115,6 +122,9 @@ pub(crate) fn good_inputs() -> Vec<Vec<u8>> {
         with_mode(4, br#"{"capabilities":["shell.exec"],"tasks_max":3}"#),
         with_mode(5, &stage.assignment.seal()),
         with_mode(6, &stage.assignment.payload),
+        with_mode(7, &order),
+        with_mode(8, &roster),
+        with_mode(9, &certificate),
     ]
 }
 
