@@ -122,7 +122,7 @@ pub fn seal_token(token_id: &str, secret: &[u8; SECRET_BYTES], key: &SecretKey) 
     let digest = Sha256::new()
         .chain_update(NONCE_DOMAIN)
         .chain_update(secret)
-        .chain_update(&*entropy)
+        .chain_update(entropy.as_slice())
         .chain_update(key.public().purpose().as_str())
         .chain_update(token_id)
         .finalize();

@@ -348,8 +348,7 @@ fn an_auditor_changes_no_stream() {
 
 #[test]
 fn who_is_on_an_errand_may_say_one_thing_and_hear_the_answer() {
-    for (role, own, verb) in
-        [(Role::Enroller, INVITED, "redeem"), (Role::Renewer, "ann", "renew")]
+    for (role, own, verb) in [(Role::Enroller, INVITED, "redeem"), (Role::Renewer, "ann", "renew")]
     {
         let Permissions { publish, subscribe, responses, subscriptions_max } = role.permissions();
         let wanted = subject::command(&id(own), ServiceName::Registry, verb);
@@ -378,12 +377,14 @@ fn a_role_is_read_as_it_is_written() {
     assert_eq!(Role::parse("Node"), None);
 }
 
-fn seeds() -> BTreeMap<String, Zeroizing<String>> {
+type Seeds = BTreeMap<String, Zeroizing<String>>;
+
+fn seeds() -> Seeds {
     let seed = |(role, at): (Role, u8)| (role.to_string(), key(NkeyKind::Account, at).seed());
     Role::ALL.into_iter().zip(10..).map(seed).collect()
 }
 
-fn issuer(roles: &BTreeMap<String, Zeroizing<String>>) -> Result<Issuer, IssuerError> {
+fn issuer(roles: &Seeds) -> Result<Issuer, IssuerError> {
     let [account, system] = [3, 2].map(|at| key(NkeyKind::Account, at).public());
     Issuer::from_seeds(IssuerSeeds {
         name: "test",
@@ -433,19 +434,22 @@ fn an_issuers_account_names_whoever_is_out_and_every_role() {
 
 #[test]
 fn an_issuer_needs_the_key_of_every_role_and_shows_none() {
-    let check = |change: &dyn Fn(&mut BTreeMap<String, Zeroizing<String>>), expected: &str| {
+    let check = |change: &dyn Fn(&mut Seeds), expected: &str| {
         let mut seeds = seeds();
         change(&mut seeds);
         let error = issuer(&seeds).unwrap_err();
         assert_eq!(error.to_string(), expected);
         assert!(!format!("{error:?}").contains("SAA"));
     };
-    let wrong = |seeds: &mut BTreeMap<_, _>| {
+    let wrong = |seeds: &mut Seeds| {
         seeds.insert("node".to_owned(), key(NkeyKind::User, 1).seed());
     };
-    check(&|seeds| drop(seeds.remove("renewer")), "there is no key that makes users of role renewer");
+    check(
+        &|seeds| drop(seeds.remove("renewer")),
+        "there is no key that makes users of role renewer",
+    );
     check(&wrong, "the key that makes users of role node cannot be used");
-    let unknown = |seeds: &mut BTreeMap<_, _>| {
+    let unknown = |seeds: &mut Seeds| {
         seeds.insert("god".to_owned(), key(NkeyKind::Account, 1).seed());
     };
     check(&unknown, "\"god\" is no role");
