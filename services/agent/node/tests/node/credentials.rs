@@ -17,6 +17,7 @@ use schemas::{
     task::{Outcome, TaskSpec, Verdict},
 };
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::{
     CHILD_CONFIG, SOON,
@@ -24,6 +25,7 @@ use crate::{
     stage::{Stage, shell},
 };
 
+const GUIDE: &str = include_str!("../../../../../docs/credentials.md");
 const TOKEN: &str = "tok-5f0c9a7be1d24";
 
 /// A shell line that asks for credentials.
@@ -60,8 +62,25 @@ pub(crate) fn stdout(outcome: &Outcome) -> String {
     String::from_utf8(inline.unwrap_or_default()).unwrap()
 }
 
-/// The node as a process of its own, with these variables.
-async fn process(stage: &Stage, config: &NodeConfig, variables: &[String]) -> Result<Guarded> {
+/// A node in a process of its own, and the folder in memory that it has to itself.
+struct Process {
+    node: Guarded,
+    memory: TempDir,
+}
+
+/// Starts a node as a process of its own, with these variables.
+async fn process(stage: &Stage, config: &NodeConfig, variables: &[String]) -> Result<Process> {
+    let memory = tempfile::tempdir_in("/dev/shm")?;
+    let node = process_in(stage, config, &memory, variables).await?;
+    Ok(Process { node, memory })
+}
+
+async fn process_in(
+    stage: &Stage,
+    config: &NodeConfig,
+    memory: &TempDir,
+    variables: &[String],
+) -> Result<Guarded> {
     let path = stage.folder.path().join("node.toml");
     fs::write(&path, toml::to_string(config)?)?;
     let before = stage.plane.registered().len();
@@ -71,7 +90,8 @@ async fn process(stage: &Stage, config: &NodeConfig, variables: &[String]) -> Re
     let exe = std::env::current_exe()?;
     let exe = exe.to_str().context("the path of the test is text")?;
     let node = [exe, "--exact", "child_that_is_a_node", "--nocapture"].map(str::to_owned);
-    let args = [&[settings], variables, &node[..]].concat();
+    let memory = format!("XDG_RUNTIME_DIR={}", memory.path().display());
+    let args = [&[settings, memory], variables, &node[..]].concat();
     let log = stage.folder.path().join("node.log");
     let node = Guarded::spawn(Path::new("/usr/bin/env"), args, &guard, &log)?;
     stage.registered(before).await?;
@@ -189,16 +209,16 @@ async fn however_a_run_ends_its_credentials_are_gone_with_it() -> Result<()> {
 async fn what_a_killed_node_left_is_gone_after_its_next_start() -> Result<()> {
     let stage = Stage::set().await?;
     let config = config(&stage, &[("t", file(&stage, "token", 0o600))]);
-    let node = process(&stage, &config, &[]).await?;
+    let Process { node, memory } = process(&stage, &config, &[]).await?;
     let seen = stage.folder.path().join("seen");
     let line = format!("echo $CREDENTIALS_DIRECTORY > {}; sleep 600", seen.display());
     stage.plane.submit(&with(&["t"], &line)).await?;
     let folder = || PathBuf::from(fs::read_to_string(&seen).unwrap_or_default().trim());
     eventually(SOON, || async { folder().join("t").exists() && folder().is_absolute() }).await?;
     node.kill()?;
-    assert!(folder().join("t").exists());
+    assert!(folder().starts_with(memory.path()) && folder().join("t").exists());
     drop(node);
-    let again = process(&stage, &config, &[]).await?;
+    let again = process_in(&stage, &config, &memory, &[]).await?;
     assert!(!folder().parent().is_some_and(Path::exists));
     drop(again);
     Ok(())
@@ -246,4 +266,33 @@ async fn neither_the_node_nor_a_run_leaves_a_core_dump() -> Result<()> {
     assert_eq!(lines, ["0", limits], "{outcome:?}");
     drop(node);
     Ok(())
+}
+
+/// The code blocks of the guide in one language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    let block = |rest: &'static str| rest.split_once("```").map_or(rest, |(block, _)| block);
+    GUIDE.split(&fence).skip(1).map(block).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_example_works() -> Result<()> {
+    let stage = Stage::set().await?;
+    let folder = stage.folder.path().join("srv");
+    fs::create_dir(&folder)?;
+    let install = blocks("sh").concat();
+    let made =
+        std::process::Command::new("sh").args(["-ec", &install]).current_dir(&folder).status()?;
+    assert!(made.success());
+    let settings = blocks("toml").concat().replace("id = \"builder\"", "id = \"n1\"");
+    let settings = settings.replace("/srv/builder", folder.to_str().context("it is text")?);
+    let guide: NodeConfig = toml::from_str(&settings)?;
+    guide.check()?;
+    let mut config = stage.config();
+    (config.manifest, config.credential_sources) = (guide.manifest, guide.credential_sources);
+    let node = stage.node_with(config).await?;
+    let task = stage.plane.submit(&serde_json::from_str(&blocks("json").concat())?).await?;
+    let outcome = stage.plane.outcome(&task).await?;
+    assert_eq!(stdout(&outcome), blocks("text").concat().trim_end(), "{outcome:?}");
+    node.stop().await
 }

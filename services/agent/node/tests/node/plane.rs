@@ -238,6 +238,7 @@ fn register(state: &mut State, request: &RegisterRequest) -> RegisterAnswer {
         registered_at: Timestamp(0),
         updated_at: Timestamp(0),
         archived: false,
+        shared_with: Vec::new(),
         presence: None,
     };
     RegisterAnswer { agent, protocol: PROTOCOL_VERSION }
