@@ -35,6 +35,14 @@ pub enum NodeError {
         #[source]
         source: AnchorsError,
     },
+    /// The key that signs what runs ask for cannot be used.
+    #[error("the issuer key in {path:?} cannot be used: {problem}")]
+    IssuerKey {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong, without any of its content.
+        problem: String,
+    },
     /// The trust anchors are of another cluster than the settings name.
     #[error("the settings name the cluster {wanted}, the trust anchors are of {found}")]
     OtherCluster {
@@ -74,7 +82,9 @@ impl NodeError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Config(_) | Self::OtherCluster { .. } => ErrorCode::ConfigInvalid,
+            Self::Config(_) | Self::IssuerKey { .. } | Self::OtherCluster { .. } => {
+                ErrorCode::ConfigInvalid
+            }
             Self::Anchors { source, .. } => source.code(),
             Self::Journal(JournalError::InUse { .. }) => ErrorCode::AlreadyRunning,
             Self::Journal(_) | Self::State { .. } | Self::JournalThread => ErrorCode::JournalFailed,

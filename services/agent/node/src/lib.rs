@@ -13,6 +13,7 @@ mod config;
 mod crash;
 mod credentials;
 mod daemon;
+pub mod delegate;
 mod error;
 mod heartbeat;
 mod incoming;

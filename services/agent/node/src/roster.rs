@@ -91,7 +91,7 @@ async fn keep_asking(client: &Client, ways: &Ways, ready: oneshot::Sender<()>) {
         // A node that cannot be told who is out registers all the same, and says what is wrong.
         let answered = EVERY <= pause;
         if answered && let Some(ready) = ready.take() {
-            ready.send(()).ok();
+            let _unheard = ready.send(());
         }
         tokio::select! {
             () = sleep(pause) => (),

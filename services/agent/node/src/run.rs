@@ -32,6 +32,7 @@ use tokio::{
 use crate::{
     clock,
     credentials::{Credentials, HandedOver, Masked},
+    delegate::{Counter, DELEGATE_VARIABLE, Desk},
     outlet::NatsOutlet,
     output::{Collector, Outlet},
 };
@@ -50,6 +51,8 @@ pub(crate) struct Workshop {
     pub(crate) runs_dir: PathBuf,
     /// Where runs get the credentials that they ask for.
     pub(crate) credentials: Arc<Credentials>,
+    /// Where runs ask for tasks; nowhere on a node that has no key to sign for them.
+    pub(crate) desk: Option<Arc<Desk>>,
 }
 
 /// Where the output of one run goes.
@@ -93,19 +96,36 @@ impl Workshop {
         }
         let limit = order.spec.output_limit_bytes();
         let masked = credentials.as_ref().map(|given| Masked::new(&given.mask, limit));
-        let request = request(order, &scratch, credentials.as_ref());
+        let counter = match self.counter(order, &scratch) {
+            Ok(counter) => counter,
+            Err(fault) => return not_run(fault, began_at),
+        };
+        let mut request = request(order, &scratch, credentials.as_ref());
+        if let Some(counter) = &counter {
+            let path = counter.path().display().to_string();
+            request.env.insert(DELEGATE_VARIABLE.to_owned(), path);
+        }
         let outcome = match self.launcher.launch(request).await {
             Ok(run) => follow(run, stop, Output { collector, masked }).await,
             Err(error) => not_run(launch_fault(&error), began_at),
         };
         // Whoever hears of the end finds them gone.
-        drop(credentials);
+        drop((credentials, counter));
         tokio::spawn(async move {
             if let Err(error) = tokio::fs::remove_dir_all(&scratch).await {
                 tracing::warn!(%error, ?scratch, "a run's directory stays");
             }
         });
         outcome
+    }
+
+    /// Where the run asks for tasks, if its request lets it.
+    fn counter(&self, order: &RunOrder, scratch: &Path) -> Result<Option<Counter>, Fault> {
+        let Some(desk) = &self.desk else { return Ok(None) };
+        desk.open(order, scratch).map_err(|error| {
+            let message = format!("cannot let the run ask for tasks in {scratch:?}: {error}");
+            Fault::new(ErrorCode::Internal, message)
+        })
     }
 
     /// The credentials that the task asks for, or how it ends without them.

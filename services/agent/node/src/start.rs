@@ -18,12 +18,14 @@ use schemas::{
     registry::RegisterRequest,
 };
 use tokio::sync::{mpsc, oneshot, watch};
-use trust::TrustAnchors;
+use trust::{ClusterName, Purpose, SecretKey, TrustAnchors};
+use zeroize::Zeroizing;
 
 use crate::{
     NodeConfig, NodeError, clock, crash,
     credentials::{self, Credentials},
     daemon::{Daemon, Ears},
+    delegate::Desk,
     heartbeat::{Complaint, Pulse, Worry},
     incoming,
     journal::{History, Journal, JournalEvent},
@@ -48,6 +50,7 @@ struct Prepared {
     journal: Journal,
     history: History,
     roster: Option<ReceivedRoster>,
+    issuer_key: Option<SecretKey>,
     runs_dir: PathBuf,
     credentials: Credentials,
     journal_events: mpsc::UnboundedReceiver<JournalEvent>,
@@ -141,6 +144,7 @@ async fn serve(
         worries: worried,
     };
     let interval_s = profile.manifest.heartbeat_interval;
+    let cluster = profile.anchors.cluster().clone();
     let (node, actions) = recover(profile, (prepared.history, prepared.roster));
     let mut daemon = Daemon {
         node,
@@ -151,6 +155,7 @@ async fn serve(
             client: client.clone(),
             runs_dir: prepared.runs_dir,
             credentials: Arc::new(prepared.credentials),
+            desk: desk(&config, prepared.issuer_key, (&client, cluster)),
         },
         pulse: Pulse::new(meter, interval_s, prepared.failures),
         timings: Timings::new(),
@@ -161,6 +166,16 @@ async fn serve(
     };
     daemon.carry_out(actions, std::time::Instant::now());
     daemon.run(ears, config.drain_grace(), shutdown).await
+}
+
+/// Where runs ask for tasks, on a node that can sign for them.
+fn desk(
+    config: &NodeConfig,
+    key: Option<SecretKey>,
+    (client, cluster): (&Client, ClusterName),
+) -> Option<Arc<Desk>> {
+    let (client, certificates) = (client.clone(), config.certificates.clone());
+    key.map(|key| Arc::new(Desk { client, cluster, key, certificates }))
 }
 
 /// Follows the roster where trust rests on a root; tells when it may be said that the node is there.
@@ -218,6 +233,7 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
     let runs = state_dir.join("runs");
     empty(&runs)?;
     let credentials = credentials(&config, &manifest)?;
+    let issuer_key = config.issuer_key.as_deref().map(read_issuer_key).transpose()?;
     let roster =
         roster::read(&state_dir).map_err(|(path, source)| cannot("read", &path)(source))?;
     let launcher = Launcher::new(launcher_config(&credentials))?;
@@ -244,6 +260,7 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
         journal,
         history,
         roster,
+        issuer_key,
         runs_dir,
         credentials,
         journal_events,
@@ -279,6 +296,18 @@ fn read_anchors(config: &NodeConfig) -> Result<TrustAnchors, NodeError> {
         }
         Some(_) | None => Ok(anchors),
     }
+}
+
+/// The key that signs what runs ask for.
+fn read_issuer_key(path: &Path) -> Result<SecretKey, NodeError> {
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(cannot("read", path))?;
+    let unusable = |problem: String| NodeError::IssuerKey { path: path.to_owned(), problem };
+    let key = SecretKey::from_file(&text).map_err(|error| unusable(error.to_string()))?;
+    let purpose = key.public().purpose();
+    if purpose != Purpose::TaskIssuer {
+        return Err(unusable(format!("it holds a {purpose} key")));
+    }
+    Ok(key)
 }
 
 fn node_report(meter: &mut Meter, config: &NodeConfig, profile: &Profile) -> NodeReport {

@@ -89,8 +89,7 @@ impl Place {
     }
 
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), JoinError> {
-        let text = serde_json::to_vec_pretty(value).expect("names and texts always encode");
-        self.write(name, &text)
+        self.write(name, &text(value))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, JoinError> {
@@ -104,6 +103,10 @@ impl Place {
         };
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
+}
+
+fn text<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("names and texts always encode")
 }
 
 fn lock(home: &Path) -> Result<File, JoinError> {
