@@ -1,33 +1,28 @@
 //! Who vouches for whom on the broker: operator, accounts, and a signing key for each role.
 //!
 //! **Invariant:** what exists is read and kept; a new key is only made where there is none.
-//! **Invariant:** all of it stands in one file that is replaced as a whole, so no half of it is kept.
-//! **Invariant:** whoever was revoked stays so: every account that is signed names them.
+//! **Invariant:** whoever was revoked stays so: every account that is signed names them, also those
+//! that were pushed to the broker while it ran.
+
+mod kept;
+mod logins;
+mod pushed;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use jetstream_config::server_config::{Account, Operator};
-use schemas::{ErrorCode, Fault, PrincipalId};
-use serde::{Deserialize, Serialize};
-use trust::nats::{
-    AccountClaims, AccountKind, Creds, Jwt, Nkey, NkeyKind, OperatorClaims, PublicNkey, Role,
-    Scope, UserClaims,
-};
+use schemas::{ErrorCode, Fault};
+use trust::nats::{AccountClaims, AccountKind, Jwt, Nkey, NkeyKind, PublicNkey, Role, Scope};
 use zeroize::Zeroizing;
 
-use crate::{
-    commands::serve::chain,
-    files::{self, read_if_there, write_private},
-};
-
-/// The file in a directory of the user's choice that holds the operator's own seed.
-const OPERATOR_FILE: &str = "operator.seed";
-/// Who logs in to the account of the servers themselves.
-const SYSTEM_USER: &str = "system";
+use crate::{clock::now_s, commands::serve::chain, home::Home};
+use kept::Kept;
+pub(crate) use kept::Seed;
+pub use logins::{Renewal, User, look};
+use pushed::Pushed;
 
 /// Where the operator's own seed is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,68 +38,22 @@ pub enum OperatorPlace<'a> {
 pub struct Authority {
     cluster: String,
     kept: Kept,
+    /// Where the broker keeps accounts that were pushed to it.
+    accounts_dir: PathBuf,
 }
 
-/// As it stands in the file.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What makes logins, for the service that lets others in.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
-    /// What the operator says about itself.
-    operator_jwt: String,
-    /// The operator's own seed, unless it is kept apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    operator_seed: Option<Seed>,
+pub(crate) struct Seeds {
     /// Vouches for accounts.
-    signing_seed: Seed,
-    /// The account of the servers themselves.
-    system_account: String,
-    /// Makes users in it.
-    system_seed: Seed,
+    pub(crate) operator_signing_seed: Seed,
     /// The account that Cortex works in.
-    account: String,
+    pub(crate) account: String,
+    /// The account of the servers themselves.
+    pub(crate) system_account: String,
     /// Makes users of each role.
-    roles: BTreeMap<String, Seed>,
-    /// Public keys of users that are out, and until which second what was signed for them is void.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    revoked: BTreeMap<String, u64>,
-}
-
-impl Kept {
-    fn read(path: &Path) -> Result<Option<Self>, Fault> {
-        let Some(text) = read_if_there(path)?.map(Zeroizing::new) else { return Ok(None) };
-        toml::from_str(&text).map(Some).map_err(|error| {
-            // The message alone: the long form quotes the line, maybe a seed.
-            let message = format!("{} is of no use: {}", path.display(), error.message());
-            Fault::new(ErrorCode::ConfigInvalid, message).with_hint("restore it from a copy")
-        })
-    }
-}
-
-/// A seed's text; wiped when dropped.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-struct Seed(Zeroizing<String>);
-
-impl From<String> for Seed {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl From<Seed> for String {
-    fn from(seed: Seed) -> Self {
-        seed.0.to_string()
-    }
-}
-
-impl Seed {
-    fn of(key: &Nkey) -> Self {
-        Self(key.seed())
-    }
-
-    fn key(&self, kind: NkeyKind) -> Result<Nkey, Fault> {
-        Nkey::from_seed(kind, &self.0).map_err(|error| unusable(&error))
-    }
+    pub(crate) roles: BTreeMap<String, Seed>,
 }
 
 impl Authority {
@@ -113,19 +62,32 @@ impl Authority {
     /// # Errors
     ///
     /// `CONFIG_INVALID`, naming the file that cannot be read, written or used.
-    pub fn ensure(path: &Path, cluster: &str, place: OperatorPlace<'_>) -> Result<Self, Fault> {
+    pub fn ensure(home: &Home, cluster: &str, place: OperatorPlace<'_>) -> Result<Self, Fault> {
+        let (path, accounts_dir) = (home.broker_keys(), home.broker_accounts());
         let cluster = cluster.to_owned();
-        let Some(kept) = Kept::read(path)? else {
-            let kept = invent(&cluster, place)?;
-            write_private(path, files::toml_text(&kept).as_bytes())?;
-            return Ok(Self { cluster, kept });
+        let Some(kept) = Kept::read(&path)? else {
+            let kept = Kept::invent(&cluster, place)?;
+            kept.write(&path)?;
+            return Ok(Self { cluster, kept, accounts_dir });
         };
-        if let OperatorPlace::Apart(_) = place {
+        Self::check_place(home, place)?;
+        Self { cluster, kept, accounts_dir }.up_to_date(&path)
+    }
+
+    /// Whether the operator's seed can be kept there.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when one is kept elsewhere, or another one there.
+    pub fn check_place(home: &Home, place: OperatorPlace<'_>) -> Result<(), Fault> {
+        let OperatorPlace::Apart(directory) = place else { return Ok(()) };
+        let path = home.broker_keys();
+        if path.exists() {
             let message = format!("{} is there already", path.display());
             return Err(Fault::new(ErrorCode::ConfigInvalid, message)
                 .with_hint("the operator's seed is kept apart from the first run on, or not"));
         }
-        Self { cluster, kept }.with_all_roles(path)
+        kept::check_free(directory)
     }
 
     /// What is kept, in a few words without any secret; nothing when nothing is.
@@ -144,15 +106,15 @@ impl Authority {
         )))
     }
 
-    /// A version that knows more roles makes keys for them.
-    fn with_all_roles(mut self, path: &Path) -> Result<Self, Fault> {
-        let known = self.kept.roles.len();
-        for role in Role::ALL {
-            let key = || Seed::of(&new_key(NkeyKind::Account));
-            self.kept.roles.entry(role.to_string()).or_insert_with(key);
-        }
-        if known < self.kept.roles.len() {
-            write_private(path, files::toml_text(&self.kept).as_bytes())?;
+    /// A version that knows more roles makes keys for them, and what was revoked while the broker
+    /// ran is kept here too, where no broker's death can damage it.
+    fn up_to_date(mut self, path: &Path) -> Result<Self, Fault> {
+        let grown = self.kept.add_roles();
+        let revoked = self.revocations()?;
+        let revoked = revoked.into_iter().map(|(key, at_s)| (key.to_string(), at_s)).collect();
+        if grown || revoked != self.kept.revoked {
+            self.kept.revoked = revoked;
+            self.kept.write(path)?;
         }
         Ok(self)
     }
@@ -163,20 +125,47 @@ impl Authority {
     /// # Errors
     ///
     /// `CONFIG_INVALID` when what is kept cannot be used.
-    pub fn operator(&self, accounts_dir: PathBuf) -> Result<Operator, Fault> {
-        let accounts = [self.system_claims()?, self.cortex_claims()?];
-        let accounts = accounts.iter().map(|claims| self.sign(claims));
+    pub fn operator(&self) -> Result<Operator, Fault> {
+        // A broker keeps what it has unless what it is given is later.
+        let later_s = self.pushed()?.issued_at_s.saturating_add(1).max(now_s());
+        let system = self.sign(&self.system_claims()?, now_s())?;
+        let cortex = self.sign(&self.cortex_claims()?, later_s)?;
         Ok(Operator {
             jwt: self.kept.operator_jwt.clone(),
             system_account: self.kept.system_account.clone(),
-            accounts_dir,
-            accounts: accounts.collect::<Result<_, _>>()?,
+            accounts_dir: self.accounts_dir.clone(),
+            accounts: vec![system, cortex],
         })
     }
 
-    fn sign(&self, claims: &AccountClaims) -> Result<Account, Fault> {
+    /// What the service that lets others in is given.
+    pub(crate) fn seeds(&self) -> Seeds {
+        Seeds {
+            operator_signing_seed: self.kept.signing_seed.clone(),
+            account: self.kept.account.clone(),
+            system_account: self.kept.system_account.clone(),
+            roles: self.kept.roles.clone(),
+        }
+    }
+
+    /// Users that are out, by what was kept here and what was pushed to the broker.
+    fn revocations(&self) -> Result<BTreeMap<PublicNkey, u64>, Fault> {
+        let mut revoked = self.pushed()?.revocations;
+        for (key, at_s) in &self.kept.revoked {
+            let latest = revoked.entry(public(NkeyKind::User, key)?).or_default();
+            *latest = (*latest).max(*at_s);
+        }
+        Ok(revoked)
+    }
+
+    fn pushed(&self) -> Result<Pushed, Fault> {
+        let signer = self.kept.signing_seed.key(NkeyKind::Operator)?.public();
+        Pushed::read(&self.accounts_dir, &self.kept.account, &signer)
+    }
+
+    fn sign(&self, claims: &AccountClaims, issued_at_s: u64) -> Result<Account, Fault> {
         let signing = self.kept.signing_seed.key(NkeyKind::Operator)?;
-        let jwt = claims.sign(&signing, now_s()).map_err(|error| unusable(&error))?;
+        let jwt = claims.sign(&signing, issued_at_s).map_err(|error| unusable(&error))?;
         Ok(Account { key: claims.account.to_string(), jwt: jwt.as_str().to_owned() })
     }
 
@@ -192,9 +181,6 @@ impl Authority {
 
     fn cortex_claims(&self) -> Result<AccountClaims, Fault> {
         let scope = |role| Ok::<_, Fault>(Scope { role, key: self.scope(role)?.public() });
-        let revoked = self.kept.revoked.iter();
-        let revoked =
-            revoked.map(|(key, at_s)| Ok::<_, Fault>((public(NkeyKind::User, key)?, *at_s)));
         Ok(AccountClaims {
             account: public(NkeyKind::Account, &self.kept.account)?,
             name: self.cluster.clone(),
@@ -202,7 +188,7 @@ impl Authority {
                 system: public(NkeyKind::Account, &self.kept.system_account)?,
                 scopes: Role::ALL.into_iter().map(scope).collect::<Result<_, _>>()?,
             },
-            revocations: revoked.collect::<Result<_, _>>()?,
+            revocations: self.revocations()?,
         })
     }
 
@@ -213,115 +199,6 @@ impl Authority {
         })?;
         seed.key(NkeyKind::Account)
     }
-
-    /// Makes the credentials file of a principal, unless there is one that these keys vouch for.
-    ///
-    /// # Errors
-    ///
-    /// `CONFIG_INVALID` when it cannot be read, made or written.
-    pub fn ensure_creds(
-        &self,
-        path: &Path,
-        principal: &PrincipalId,
-        role: Role,
-    ) -> Result<(), Fault> {
-        let scope = self.scope(role)?;
-        if let Some(text) = read_if_there(path)?.map(Zeroizing::new) {
-            let creds = Creds::from_file(&text).map_err(|error| {
-                let message = format!("{} is of no use: {}", path.display(), chain(&error));
-                Fault::new(error.code(), message).with_hint("remove it to have a new one made")
-            })?;
-            let summary = creds.summary();
-            if summary.issuer == scope.public().as_str() && summary.name == principal.as_str() {
-                return Ok(());
-            }
-        }
-        let user = self.user(principal.clone(), role, &self.kept.account)?;
-        let jwt = user.claims.sign(&scope).map_err(|error| unusable(&error))?;
-        user.write(path, &jwt)
-    }
-
-    /// Makes the credentials file of whoever tells the servers of changed accounts.
-    ///
-    /// # Errors
-    ///
-    /// `CONFIG_INVALID` when it cannot be made or written.
-    pub fn ensure_system_creds(&self, path: &Path) -> Result<(), Fault> {
-        if read_if_there(path)?.is_some() {
-            return Ok(());
-        }
-        // In that account roles mean nothing.
-        let user = self.user(system_user(), Role::Admin, &self.kept.system_account)?;
-        let signing = self.kept.system_seed.key(NkeyKind::Account)?;
-        let jwt = user.claims.sign_for_system(&signing).map_err(|error| unusable(&error))?;
-        user.write(path, &jwt)
-    }
-
-    fn user(&self, principal: PrincipalId, role: Role, account: &str) -> Result<NewUser, Fault> {
-        let key = new_key(NkeyKind::User);
-        let account = public(NkeyKind::Account, account)?;
-        let (issued_at_s, expires_at_s) = (now_s(), None);
-        let claims =
-            UserClaims { principal, role, key: key.public(), account, issued_at_s, expires_at_s };
-        Ok(NewUser { key, claims })
-    }
-}
-
-fn system_user() -> PrincipalId {
-    PrincipalId::parse(SYSTEM_USER).expect("the word is an id")
-}
-
-/// Somebody who has no JWT yet.
-struct NewUser {
-    key: Nkey,
-    claims: UserClaims,
-}
-
-impl NewUser {
-    fn write(self, path: &Path, jwt: &Jwt) -> Result<(), Fault> {
-        let creds = Creds::new(jwt, self.key).map_err(|error| unusable(&error))?;
-        Ok(write_private(path, creds.to_file().as_bytes())?)
-    }
-}
-
-fn invent(cluster: &str, place: OperatorPlace<'_>) -> Result<Kept, Fault> {
-    let [operator, signing] = [NkeyKind::Operator; 2].map(new_key);
-    let [system, system_signing, account] = [NkeyKind::Account; 3].map(new_key);
-    let claims = OperatorClaims {
-        name: cluster.to_owned(),
-        signing_keys: vec![signing.public()],
-        system_account: system.public(),
-    };
-    let operator_jwt = claims.sign(&operator, now_s()).map_err(|error| unusable(&error))?;
-    let operator_seed = match place {
-        OperatorPlace::Here => Some(Seed::of(&operator)),
-        OperatorPlace::Apart(directory) => {
-            keep_apart(directory, &operator)?;
-            None
-        }
-    };
-    let role = |role: Role| (role.to_string(), Seed::of(&new_key(NkeyKind::Account)));
-    Ok(Kept {
-        operator_jwt: operator_jwt.as_str().to_owned(),
-        operator_seed,
-        signing_seed: Seed::of(&signing),
-        // Their own keys sign nothing, and what is not kept cannot be stolen.
-        system_account: system.public().to_string(),
-        system_seed: Seed::of(&system_signing),
-        account: account.public().to_string(),
-        roles: Role::ALL.into_iter().map(role).collect(),
-        revoked: BTreeMap::new(),
-    })
-}
-
-fn keep_apart(directory: &Path, operator: &Nkey) -> Result<(), Fault> {
-    let path = directory.join(OPERATOR_FILE);
-    if path.exists() {
-        let message = format!("{} is there already", path.display());
-        return Err(Fault::new(ErrorCode::ConfigInvalid, message)
-            .with_hint("name a directory for this operator alone"));
-    }
-    Ok(write_private(&path, operator.seed().as_bytes())?)
 }
 
 fn new_key(kind: NkeyKind) -> Nkey {
@@ -330,10 +207,6 @@ fn new_key(kind: NkeyKind) -> Nkey {
 
 fn public(kind: NkeyKind, text: &str) -> Result<PublicNkey, Fault> {
     PublicNkey::parse(kind, text).map_err(|error| unusable(&error))
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn unusable(error: &dyn std::error::Error) -> Fault {

@@ -41,13 +41,34 @@ pub struct Context {
     /// File with the key that signs the principal's requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
+    /// File with the certificates of that key, one in base64 a line; they go with what it signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<PathBuf>,
+    /// File with the keys that are pinned: whom the principal believes. The home's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<PathBuf>,
 }
 
 impl Context {
     /// Reaches `url` as `principal`, with nothing to prove it by.
     #[must_use]
     pub fn new(url: impl Into<String>, principal: PrincipalId) -> Self {
-        Self { url: url.into(), principal, creds: None, ca: None, cluster: None, key: None }
+        Self {
+            url: url.into(),
+            principal,
+            creds: None,
+            ca: None,
+            cluster: None,
+            key: None,
+            certificates: None,
+            anchors: None,
+        }
+    }
+
+    /// The file with the keys that are pinned.
+    #[must_use]
+    pub fn anchors_in(&self, home: &Home) -> PathBuf {
+        self.anchors.clone().unwrap_or_else(|| home.anchors())
     }
 
     /// What the connection needs.

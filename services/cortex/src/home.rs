@@ -85,10 +85,22 @@ impl Home {
         self.keys().join("broker.toml")
     }
 
+    /// What the registry lets others in with.
+    #[must_use]
+    pub fn issuing(&self) -> PathBuf {
+        self.keys().join("issuing.toml")
+    }
+
     /// What a principal logs in to the broker with.
     #[must_use]
     pub fn creds(&self, principal: &str) -> PathBuf {
-        self.config.join("creds").join(format!("{principal}.creds"))
+        self.creds_dir().join(format!("{principal}.creds"))
+    }
+
+    /// What everybody logs in to the broker with.
+    #[must_use]
+    pub fn creds_dir(&self) -> PathBuf {
+        self.config.join("creds")
     }
 
     /// The public keys that scheduler and node trust.

@@ -5,6 +5,7 @@
 pub mod authority;
 pub mod broker;
 pub mod cli;
+mod clock;
 pub mod commands;
 pub mod context;
 pub mod files;

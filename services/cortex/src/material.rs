@@ -2,22 +2,28 @@
 //!
 //! **Invariant:** what exists is read and kept; nothing is made twice.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
-};
+mod anchors;
+mod certificates;
+mod hierarchy;
+mod issuing;
+mod keys;
 
-use schemas::{ErrorCode, Fault, PrincipalId, subject::ServiceName};
+use std::path::{Path, PathBuf};
+
+use schemas::{Fault, PrincipalId, subject::ServiceName};
 use serde::{Deserialize, Serialize};
-use trust::{Anchor, ClusterName, Purpose, SecretKey, TrustAnchors, nats::Role};
-use zeroize::Zeroizing;
+use trust::nats::Role;
 
 use crate::{
-    authority::{Authority, OperatorPlace},
+    authority::{Authority, OperatorPlace, Renewal, User},
     files::{self, read_if_there, write_private},
     home::Home,
 };
+pub use certificates::Chain;
+pub use hierarchy::{Hierarchy, HomeKey};
+pub(crate) use keys::certificates_path;
+pub use keys::load_key;
+use keys::{holds_root, unreadable};
 
 /// The node that `up` starts.
 pub const LOCAL_NODE: &str = "local";
@@ -27,11 +33,6 @@ pub const ADMIN: &str = "admin";
 const TAKEN: [&str; 5] = [LOCAL_NODE, ADMIN, "registry", "scheduler", "system"];
 /// Name of the person when the system's user name is of no use.
 const FALLBACK_OWNER: &str = "owner";
-/// How long the keys are valid, in seconds: rotation has commands of its own.
-const KEY_LIFETIME_S: u64 = 10 * 365 * 24 * 3600;
-/// Clocks that were set back a little since must not make the keys invalid, in seconds.
-const KEY_BACKDATED_S: u64 = 24 * 3600;
-
 /// Who there is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +91,14 @@ impl Identities {
         PrincipalId::parse(word).expect("the word is an id")
     }
 
+    /// Everybody who logs in, and whoever tells the servers of changed accounts.
+    #[must_use]
+    pub fn users(&self) -> Vec<User> {
+        let members = Member::ALL.into_iter();
+        let members = members.map(|member| User::new(self.principal(member), member.role()));
+        members.chain([User::system()]).collect()
+    }
+
     fn invent() -> Self {
         Self {
             cluster: format!("local-{:08x}", rand::random::<u32>()),
@@ -103,10 +112,8 @@ impl Identities {
 pub struct Material {
     /// Who there is.
     pub identities: Identities,
-    /// Signs the person's requests.
-    pub owner_key: PathBuf,
-    /// Signs the scheduler's assignments.
-    pub scheduler_key: PathBuf,
+    /// What they sign with.
+    pub keys: Hierarchy,
     /// Whose signatures count.
     pub anchors: PathBuf,
     /// Who vouches for whom on the broker.
@@ -121,20 +128,35 @@ impl Material {
     /// Names the file that cannot be read, written or understood.
     pub fn ensure(home: &Home, operator: OperatorPlace<'_>) -> Result<Self, Fault> {
         let identities = ensure_identities(&home.keys().join("identities.toml"))?;
-        let owner_key = home.keys().join("owner.json");
-        let scheduler_key = home.keys().join("scheduler.json");
-        let owner = ensure_key(&owner_key, Purpose::TaskIssuer)?;
-        let scheduler = ensure_key(&scheduler_key, Purpose::Scheduler)?;
-        let anchors = home.anchors();
-        ensure_anchors(&anchors, &identities, [owner, scheduler])?;
-        let authority = Authority::ensure(&home.broker_keys(), &identities.cluster, operator)?;
-        for member in Member::ALL {
-            let principal = identities.principal(member);
-            let path = home.creds(principal.as_str());
-            authority.ensure_creds(&path, &principal, member.role())?;
+        let brokers = match operator {
+            // The root is at hand again for certificates that run out; nothing else is made anew.
+            OperatorPlace::Apart(directory)
+                if home.broker_keys().exists() && holds_root(directory) =>
+            {
+                OperatorPlace::Here
+            }
+            OperatorPlace::Apart(_) | OperatorPlace::Here => operator,
+        };
+        Authority::check_place(home, brokers)?;
+        let keys = Hierarchy::ensure(home, &identities, operator)?;
+        let authority = Authority::ensure(home, &identities.cluster, brokers)?;
+        Ok(Self { identities, keys, anchors: home.anchors(), authority })
+    }
+
+    /// Lets everybody in for the next `lifetime_s` seconds, and names those who are out.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that cannot be read or written.
+    pub fn log_everybody_in(&self, home: &Home, lifetime_s: u64) -> Result<Vec<User>, Fault> {
+        let mut out = Vec::new();
+        for user in self.identities.users() {
+            let path = home.creds(user.principal.as_str());
+            if self.authority.renew(&path, &user, lifetime_s)? == Renewal::Out {
+                out.push(user);
+            }
         }
-        authority.ensure_system_creds(&home.creds("system"))?;
-        Ok(Self { identities, owner_key, scheduler_key, anchors, authority })
+        Ok(out)
     }
 }
 
@@ -145,66 +167,6 @@ fn ensure_identities(path: &Path) -> Result<Identities, Fault> {
     let identities = Identities::invent();
     write_private(path, files::toml_text(&identities).as_bytes())?;
     Ok(identities)
-}
-
-fn ensure_key(path: &Path, purpose: Purpose) -> Result<SecretKey, Fault> {
-    if let Some(text) = read_if_there(path)? {
-        let key = read_key(path, text)?;
-        if key.public().purpose() != purpose {
-            return Err(unreadable(path, &format!("it is no {purpose} key")));
-        }
-        return Ok(key);
-    }
-    let key = SecretKey::from_entropy(purpose, &Zeroizing::new(rand::random()));
-    write_private(path, key.to_file().as_bytes())?;
-    Ok(key)
-}
-
-/// Reads a secret key.
-///
-/// # Errors
-///
-/// `CONFIG_INVALID`, naming the file and nothing of its contents.
-pub fn load_key(path: &Path) -> Result<SecretKey, Fault> {
-    read_key(path, files::read(path)?)
-}
-
-fn read_key(path: &Path, text: String) -> Result<SecretKey, Fault> {
-    let text = Zeroizing::new(text);
-    SecretKey::from_file(&text).map_err(|error| unreadable(path, &error.to_string()))
-}
-
-fn ensure_anchors(path: &Path, who: &Identities, keys: [SecretKey; 2]) -> Result<(), Fault> {
-    if let Some(text) = read_if_there(path)? {
-        let anchors = TrustAnchors::from_file(&text);
-        return anchors.map(drop).map_err(|error| unreadable(path, &error.to_string()));
-    }
-    let cluster = ClusterName::parse(&who.cluster)
-        .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
-    let mut anchors = TrustAnchors::new(cluster);
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    for (key, principal) in keys.iter().zip([who.owner.clone(), scheduler()]) {
-        let anchor = Anchor {
-            key: key.public().clone(),
-            principal,
-            not_before_s: now_s.saturating_sub(KEY_BACKDATED_S),
-            not_after_s: now_s + KEY_LIFETIME_S,
-            revoked_at_s: None,
-            acts_for: BTreeSet::new(),
-        };
-        anchors.add(anchor).map_err(|error| unreadable(path, &error.to_string()))?;
-    }
-    Ok(write_private(path, anchors.to_file().as_bytes())?)
-}
-
-fn scheduler() -> PrincipalId {
-    PrincipalId::parse("scheduler").expect("the word is an id")
-}
-
-fn unreadable(path: &Path, problem: &str) -> Fault {
-    let message = format!("{} is of no use: {problem}", path.display());
-    Fault::new(ErrorCode::ConfigInvalid, message)
-        .with_hint("restore it, or remove it to have a new one made")
 }
 
 /// The id of a person whom the system calls `user`.

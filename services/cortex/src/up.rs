@@ -8,6 +8,7 @@ mod detach;
 mod guard;
 mod launch;
 mod log;
+mod logins;
 mod port;
 mod ready;
 pub(crate) mod record;
@@ -20,7 +21,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
-use schemas::{ErrorCode, Fault};
+use schemas::{ErrorCode, Fault, enrolment::LOGIN_LIFETIME_S};
 use tokio::time::{Instant, sleep};
 
 pub(crate) use guard::guard;
@@ -30,6 +31,10 @@ use crate::{cli::Globals, commands::Outcome, home::Home, output::note};
 
 /// How long `down` waits; longer than all deadlines of the supervisor together.
 const DOWN_DEADLINE: Duration = Duration::from_secs(75);
+/// Shortest life of a login: the broker counts in whole seconds, and half of it must be some.
+const LOGIN_LIFETIME_S_MIN: u64 = 2;
+/// Longest life of a login.
+const LOGIN_LIFETIME_S_MAX: u64 = 24 * 3600;
 /// How often it is looked whether a process is gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -51,6 +56,15 @@ pub struct UpArgs {
     /// Runs at once on the local node; one a processor when absent.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     slots: Option<u32>,
+    /// How long what everybody logs in with counts, in seconds.
+    #[arg(
+        long,
+        hide = true,
+        env = "CORTEX_LOGIN_LIFETIME_S",
+        default_value_t = LOGIN_LIFETIME_S,
+        value_parser = clap::value_parser!(u64).range(LOGIN_LIFETIME_S_MIN..=LOGIN_LIFETIME_S_MAX),
+    )]
+    login_lifetime_s: u64,
     /// Stop when standard input ends, as it does when whoever started it dies.
     #[arg(long, hide = true, conflicts_with = "detach")]
     supervised: bool,

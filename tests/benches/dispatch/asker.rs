@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use client::Client;
-use cortex::{context::Contexts, home::Home, material::load_key};
+use cortex::{
+    context::Contexts,
+    home::Home,
+    material::{Chain, load_key},
+};
 use cortex_tests::Installation;
 use futures::StreamExt as _;
 use schemas::{
@@ -50,6 +54,7 @@ type Seen = mpsc::UnboundedSender<(Instant, SchedulerEvent)>;
 pub(crate) struct Asker {
     client: Client,
     key: SecretKey,
+    certificates: Vec<String>,
     cluster: ClusterName,
     principal: PrincipalId,
     watched: Arc<Mutex<BTreeMap<TaskId, Seen>>>,
@@ -66,12 +71,15 @@ impl Asker {
         // People do not hear the whole feed.
         let watcher = Client::connect(contexts.read("admin")?.connect_options()).await?;
         let key = load_key(context.key.as_deref().context("the context has no key")?)?;
+        let certificates =
+            context.certificates.as_deref().context("the key has no certificates")?;
+        let certificates = Chain::read(certificates)?.to_texts();
         let cluster = ClusterName::parse(context.cluster.as_deref().context("no cluster")?)?;
         let watched = Arc::<Mutex<BTreeMap<TaskId, Seen>>>::default();
         let feed = watcher.nats().subscribe(feed_of(ServiceName::Scheduler)).await?;
         tokio::spawn(watch(feed, Arc::clone(&watched)));
         let principal = context.principal.clone();
-        Ok(Self { principal, client, key, cluster, watched, _watcher: watcher })
+        Ok(Self { principal, client, key, certificates, cluster, watched, _watcher: watcher })
     }
 
     /// Has `work` done on the local node, and says how long each stage took.
@@ -132,7 +140,7 @@ impl Asker {
         let envelope = sign::<trust::Request>(&claims, &self.cluster, &self.key)?;
         let request = SubmitRequest {
             envelope: Some(STANDARD.encode(envelope)),
-            certificates: Vec::new(),
+            certificates: self.certificates.clone(),
             rendering: None,
         };
         Ok((task_id(&claims.issuer, &claims.nonce), request))

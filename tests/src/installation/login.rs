@@ -20,9 +20,19 @@ pub struct Login {
     pub cluster: String,
     /// File with the key that signs the person's requests.
     pub key: PathBuf,
+    /// File with that key's certificates, one in base64 a line.
+    pub certificates: PathBuf,
 }
 
 impl Login {
+    /// What goes with whatever the person signs.
+    pub fn chain(&self) -> Result<Vec<String>> {
+        let path = &self.certificates;
+        let text =
+            fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text =
             fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 pub(super) const PORT_FILE: &str = "port";
 
 /// Variables of `cortex` that the user may have set for a Cortex of their own.
-pub(super) const FOREIGN_VARIABLES: [&str; 7] = [
+pub(super) const FOREIGN_VARIABLES: [&str; 8] = [
     "CORTEX_CONTEXT",
     "CORTEX_URL",
     "CORTEX_PRINCIPAL",
@@ -18,6 +18,7 @@ pub(super) const FOREIGN_VARIABLES: [&str; 7] = [
     "CORTEX_NATS_PORT",
     "CORTEX_SERVICE_CONFIG",
     "CORTEX_NODE_CONFIG",
+    "CORTEX_LOGIN_LIFETIME_S",
 ];
 
 /// Becomes `cortex up` itself, so that a signal to this process reaches it.

@@ -21,6 +21,7 @@ pub(crate) struct Signer {
     principal: PrincipalId,
     cluster: ClusterName,
     key: SecretKey,
+    certificates: Vec<String>,
 }
 
 /// A request as it is submitted, as often as needed, and the task that it is.
@@ -38,6 +39,7 @@ impl Signer {
             principal: PrincipalId::parse(&login.principal)?,
             cluster: ClusterName::parse(&login.cluster)?,
             key: SecretKey::from_file(&file)?,
+            certificates: login.chain()?,
         })
     }
 
@@ -62,7 +64,7 @@ impl Signer {
         let task = trust::task_id(&claims.issuer, &claims.nonce);
         let request = SubmitRequest {
             envelope: Some(STANDARD.encode(envelope)),
-            certificates: Vec::new(),
+            certificates: self.certificates.clone(),
             rendering: None,
         };
         Ok(Signed { task, request })

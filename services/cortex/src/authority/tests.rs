@@ -3,24 +3,32 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use super::*;
+use crate::files::write_private;
+use schemas::PrincipalId;
+use trust::nats::{Creds, Summary};
 
-fn id(name: &str) -> PrincipalId {
-    PrincipalId::parse(name).unwrap()
+const HOUR_S: u64 = 3600;
+
+fn summary(path: &Path) -> Summary {
+    Creds::from_file(&fs::read_to_string(path).unwrap()).unwrap().summary().clone()
 }
 
-fn summary(path: &Path) -> trust::nats::Summary {
-    Creds::from_file(&fs::read_to_string(path).unwrap()).unwrap().summary().clone()
+fn web(role: Role) -> User {
+    User::new(PrincipalId::parse("web").unwrap(), role)
+}
+
+fn ensure(home: &Home) -> Authority {
+    Authority::ensure(home, "test", OperatorPlace::Here).unwrap()
 }
 
 #[test]
 fn what_was_made_once_is_kept_and_only_its_owner_reads_it() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("broker.toml");
-    let first = Authority::ensure(&path, "test", OperatorPlace::Here).unwrap();
-    let second = Authority::ensure(&path, "test", OperatorPlace::Here).unwrap();
+    let home = Home::at(dir.path());
+    let (first, second) = (ensure(&home), ensure(&home));
     assert!(first == second);
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let operator = second.operator("/accounts".into()).unwrap();
+    assert_eq!(fs::metadata(home.broker_keys()).unwrap().permissions().mode() & 0o777, 0o600);
+    let operator = second.operator().unwrap();
     assert_eq!(operator.accounts[0].key, operator.system_account);
     let (_, about) = Jwt::parse(&operator.jwt).unwrap();
     assert_eq!((about.issuer, about.name.as_str()), (about.subject, "test"));
@@ -29,84 +37,137 @@ fn what_was_made_once_is_kept_and_only_its_owner_reads_it() {
 #[test]
 fn the_operators_seed_can_be_kept_apart() {
     let dir = tempfile::tempdir().unwrap();
-    let (path, apart) = (dir.path().join("broker.toml"), dir.path().join("usb"));
+    let (home, apart) = (Home::at(dir.path()), dir.path().join("usb"));
     let place = OperatorPlace::Apart(&apart);
-    let authority = Authority::ensure(&path, "test", place).unwrap();
+    let authority = Authority::ensure(&home, "test", place).unwrap();
     let seed = fs::read_to_string(apart.join("operator.seed")).unwrap();
     let operator = Nkey::from_seed(NkeyKind::Operator, &seed).unwrap();
     let (_, about) = Jwt::parse(&authority.kept.operator_jwt).unwrap();
     assert_eq!(about.subject, operator.public().as_str());
-    let kept = fs::read_to_string(&path).unwrap();
+    let kept = fs::read_to_string(home.broker_keys()).unwrap();
     assert!(!kept.contains(&seed) && !kept.contains("operator_seed"));
     // All that is done from day to day works without it.
     fs::remove_dir_all(&apart).unwrap();
-    let authority = Authority::ensure(&path, "test", OperatorPlace::Here).unwrap();
-    assert!(authority.operator("/accounts".into()).is_ok());
-    for path in [&path, &dir.path().join("second.toml")] {
+    assert!(ensure(&home).operator().is_ok());
+    for home in [&home, &Home::at(&dir.path().join("second"))] {
         fs::create_dir_all(&apart).unwrap();
         fs::write(apart.join("operator.seed"), "other").unwrap();
-        let refused = Authority::ensure(path, "test", place).err().unwrap();
+        let refused = Authority::ensure(home, "test", place).err().unwrap();
         assert_eq!(refused.code, ErrorCode::ConfigInvalid);
         assert!(refused.message.contains("is there already"), "{refused}");
     }
 }
 
 #[test]
-fn credentials_are_kept_while_the_keys_vouch_for_them() {
+fn a_renewal_keeps_the_key_and_lasts_as_long_as_it_says() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("web.creds");
-    let authority = |file: &str| {
-        Authority::ensure(&dir.path().join(file), "test", OperatorPlace::Here).unwrap()
+    let [ours, others] = ["a", "b"].map(|name| ensure(&Home::at(&dir.path().join(name))));
+    let user = web(Role::Node);
+    let before_s = now_s();
+    let Renewal::Until(until_s) = ours.renew(&path, &user, HOUR_S).unwrap() else {
+        panic!("it is out")
     };
-    let (ours, others) = (authority("a.toml"), authority("b.toml"));
-    ours.ensure_creds(&path, &id("web"), Role::Node).unwrap();
     let first = summary(&path);
     assert_eq!(first.issuer, ours.scope(Role::Node).unwrap().public().as_str());
-    ours.ensure_creds(&path, &id("web"), Role::Node).unwrap();
-    assert_eq!(summary(&path), first);
-    others.ensure_creds(&path, &id("web"), Role::Node).unwrap();
-    assert_ne!(summary(&path).issuer, first.issuer);
-    others.ensure_creds(&path, &id("web"), Role::Person).unwrap();
-    assert_eq!(summary(&path).issuer, others.scope(Role::Person).unwrap().public().as_str());
+    assert_eq!((first.expires_at_s, first.name.as_str()), (Some(until_s), "web"));
+    assert!(before_s + HOUR_S <= until_s && until_s <= now_s() + HOUR_S, "{first:?}");
+    ours.renew(&path, &user, 2 * HOUR_S).unwrap();
+    let second = summary(&path);
+    assert_eq!(second.subject, first.subject);
+    assert!(until_s + HOUR_S <= second.expires_at_s.unwrap(), "{second:?}");
+    // Another authority vouches for the same key, another principal has another one.
+    others.renew(&path, &web(Role::Person), HOUR_S).unwrap();
+    let third = summary(&path);
+    assert_eq!(third.issuer, others.scope(Role::Person).unwrap().public().as_str());
+    assert_eq!(third.subject, first.subject);
+    let eve = User::new(PrincipalId::parse("eve").unwrap(), Role::Person);
+    others.renew(&path, &eve, HOUR_S).unwrap();
+    assert_ne!(summary(&path).subject, first.subject);
     fs::write(&path, "torn").unwrap();
-    let refused = ours.ensure_creds(&path, &id("web"), Role::Node).unwrap_err();
+    let refused = ours.renew(&path, &user, HOUR_S).unwrap_err();
     assert!(refused.message.contains("web.creds"), "{refused}");
+}
+
+#[test]
+fn whoever_tells_servers_of_accounts_is_renewed_like_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("system.creds");
+    let authority = ensure(&Home::at(dir.path()));
+    authority.renew(&path, &User::system(), HOUR_S).unwrap();
+    let first = summary(&path);
+    let signing = authority.kept.system_seed.key(NkeyKind::Account).unwrap().public();
+    assert_eq!((first.issuer.as_str(), first.name.as_str()), (signing.as_str(), "system"));
+    assert!(first.expires_at_s.is_some());
+    authority.renew(&path, &User::system(), HOUR_S).unwrap();
+    assert_eq!(summary(&path).subject, first.subject);
 }
 
 #[test]
 fn a_damaged_file_is_named_and_no_seed_is_quoted() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("broker.toml");
-    Authority::ensure(&path, "test", OperatorPlace::Here).unwrap();
-    let text = fs::read_to_string(&path).unwrap();
+    let home = Home::at(dir.path());
+    ensure(&home);
+    let text = fs::read_to_string(home.broker_keys()).unwrap();
     let torn = text.replace("signing_seed = \"S", "signing_seed = S");
-    fs::write(&path, torn).unwrap();
-    let fault = Authority::ensure(&path, "test", OperatorPlace::Here).err().unwrap();
+    fs::write(home.broker_keys(), torn).unwrap();
+    let fault = Authority::ensure(&home, "test", OperatorPlace::Here).err().unwrap();
     assert!(fault.message.contains("broker.toml"), "{fault}");
     assert!(!fault.message.contains("SO") && !fault.message.contains("SA"), "{fault}");
 }
 
+/// What the broker's directory has after somebody was revoked while it ran.
+fn push(home: &Home, authority: &Authority, revoked: BTreeMap<PublicNkey, u64>, at_s: u64) {
+    let claims = AccountClaims { revocations: revoked, ..authority.cortex_claims().unwrap() };
+    let account = authority.sign(&claims, at_s).unwrap();
+    let path = home.broker_accounts().join(format!("{}.jwt", account.key));
+    write_private(&path, account.jwt.as_bytes()).unwrap();
+}
+
 #[test]
-fn whoever_was_revoked_stays_so() {
+fn whoever_was_revoked_while_the_broker_ran_stays_so() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("broker.toml");
-    let mut authority = Authority::ensure(&path, "test", OperatorPlace::Here).unwrap();
-    let out = new_key(NkeyKind::User).public();
-    authority.kept.revoked.insert(out.to_string(), 77);
-    assert_eq!(authority.cortex_claims().unwrap().revocations, BTreeMap::from([(out, 77)]));
-    fs::write(&path, files::toml_text(&authority.kept)).unwrap();
-    assert!(Authority::ensure(&path, "test", OperatorPlace::Here).unwrap() == authority);
+    let home = Home::at(dir.path());
+    let mut authority = ensure(&home);
+    let [here, there, both] = [(); 3].map(|()| new_key(NkeyKind::User).public());
+    authority.kept.revoked = BTreeMap::from([(here.to_string(), 77), (both.to_string(), 5)]);
+    authority.kept.write(&home.broker_keys()).unwrap();
+    let soon_s = now_s() + 10;
+    push(&home, &authority, BTreeMap::from([(there.clone(), 88), (both.clone(), 6)]), soon_s);
+    let all = BTreeMap::from([(here, 77), (there, 88), (both, 6)]);
+    assert_eq!(authority.cortex_claims().unwrap().revocations, all);
+    // What is signed now replaces what was pushed.
+    let operator = ensure(&home).operator().unwrap();
+    let (_, about) = Jwt::parse(&operator.accounts[1].jwt).unwrap();
+    assert!(soon_s < about.issued_at_s, "{about:?}");
+    // A broker that dies while it writes leaves anything behind.
+    let path = home.broker_accounts().join(format!("{}.jwt", authority.kept.account));
+    fs::write(&path, "").unwrap();
+    assert_eq!(ensure(&home).cortex_claims().unwrap().revocations, all);
+}
+
+#[test]
+fn nobody_who_was_revoked_is_let_in_by_a_renewal() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path());
+    let (authority, path) = (ensure(&home), home.creds("web"));
+    authority.renew(&path, &web(Role::Node), HOUR_S).unwrap();
+    let before = fs::read(&path).unwrap();
+    let key = PublicNkey::parse(NkeyKind::User, &summary(&path).subject).unwrap();
+    push(&home, &authority, BTreeMap::from([(key, now_s())]), now_s());
+    assert_eq!(authority.renew(&path, &web(Role::Node), HOUR_S).unwrap(), Renewal::Out);
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]
 fn a_role_that_is_new_gets_a_key_and_the_others_keep_theirs() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("broker.toml");
-    let mut authority = Authority::ensure(&path, "test", OperatorPlace::Here).unwrap();
+    let home = Home::at(dir.path());
+    let mut authority = ensure(&home);
     let gateway = authority.kept.roles.remove("gateway").unwrap();
-    fs::write(&path, files::toml_text(&authority.kept)).unwrap();
-    let more = Authority::ensure(&path, "test", OperatorPlace::Here).unwrap();
+    authority.kept.write(&home.broker_keys()).unwrap();
+    let more = ensure(&home);
     assert!(more.kept.roles["gateway"] != gateway);
     assert!(more.kept.roles["node"] == authority.kept.roles["node"]);
-    assert!(Authority::ensure(&path, "test", OperatorPlace::Here).unwrap() == more);
+    assert!(ensure(&home) == more);
 }

@@ -10,6 +10,7 @@ use crate::{
     cli::Globals,
     context::{Context, Contexts, LOCAL},
     home::Home,
+    material::certificates_path,
     natscli,
     output::{Column, Listing, Row, note, print},
 };
@@ -68,6 +69,9 @@ pub struct AddArgs {
     /// File with the key that signs requests.
     #[arg(long)]
     key: Option<PathBuf>,
+    /// File with that key's certificates; the one beside it when absent.
+    #[arg(long)]
+    certificates: Option<PathBuf>,
 }
 
 pub(super) fn carry_out(globals: &Globals, command: CtxCommand) -> Outcome {
@@ -165,6 +169,7 @@ fn show(globals: &Globals, contexts: &Contexts<'_>, name: Option<String>) -> Res
         ("ca", path(&context.ca).unwrap_or_default()),
         ("cluster", context.cluster.clone().unwrap_or_default()),
         ("key", path(&context.key).unwrap_or_default()),
+        ("certificates", path(&context.certificates).unwrap_or_default()),
     ];
     printer(globals).show(&context, &Listing::of_one(&chosen, properties))
 }
@@ -183,6 +188,8 @@ fn add(globals: &Globals, contexts: &Contexts<'_>, args: AddArgs) -> Result<(), 
     context.ca = absolute(args.ca);
     context.cluster = args.cluster;
     context.key = absolute(args.key);
+    let beside = context.key.as_deref().map(certificates_path).filter(|path| path.exists());
+    context.certificates = absolute(args.certificates).or(beside);
     contexts.write(&args.name, &context)?;
     note(&format!("`cortex ctx select {}` uses it from now on", args.name));
     Ok(())

@@ -1,5 +1,7 @@
 //! `cortex doctor`: checks everything that is needed, and says what is wrong and what to do.
 
+pub(crate) mod standing;
+
 use std::process::ExitCode;
 
 use client::Client;
@@ -11,10 +13,7 @@ use schemas::{
     subject::ServiceName::Scheduler,
 };
 use serde::Serialize;
-use trust::{
-    TrustAnchors,
-    nats::{Creds, Summary},
-};
+use trust::nats::{Creds, Summary};
 use zeroize::Zeroizing;
 
 use super::{
@@ -90,14 +89,20 @@ async fn examine_context(session: &Session, findings: &mut Vec<Finding>) {
     findings.push(Finding::new("context", Ok(format!("{} as {}", context.url, context.principal))));
     findings.push(Finding::new("credentials", credentials(context)));
     findings.push(Finding::new("operator", operator(&session.home)));
-    findings.push(Finding::new("signing key", signing_key(session)));
-    findings.push(Finding::new("trusted keys", trusted_keys(&session.home)));
+    findings.push(Finding::new("logins", standing::logins(&session.home)));
+    findings.push(Finding::new("root key", standing::root(&session.home)));
+    findings.push(Finding::new("certificates", standing::certificates(&session.home)));
+    let signing_key = standing::signing_key(context, &session.home);
+    findings.push(Finding::new("signing key", signing_key));
     match session.connect().await {
         Err(fault) => findings.push(Finding::new("broker", Err(fault))),
         Ok(client) => {
             findings.push(Finding::new("broker", examine_broker(session, &client).await));
             findings.push(Finding::new("registry", examine_registry(&client).await));
             findings.push(Finding::new("scheduler", examine_scheduler(&client).await));
+            findings.push(Finding::new("principals", standing::founders(&client).await));
+            let roster = standing::roster(&client, &session.home).await;
+            findings.push(Finding::new("roster", roster));
         }
     }
 }
@@ -118,38 +123,13 @@ fn credentials(context: &Context) -> Result<String, Fault> {
     if expires_at_s.is_some_and(|end_s| end_s <= now().seconds()) {
         return Err(unusable(format!("{} has ended", path.display())));
     }
-    Ok(format!("of {name} in {}", path.display()))
+    let until = expires_at_s.map(|end_s| format!(", until {}", standing::at(end_s)));
+    Ok(format!("of {name} in {}{}", path.display(), until.unwrap_or_default()))
 }
 
 fn operator(home: &Home) -> Result<String, Fault> {
     let kept = Authority::look(&home.broker_keys())?;
     Ok(kept.unwrap_or_else(|| "its keys are not kept on this machine".to_owned()))
-}
-
-fn signing_key(session: &Session) -> Result<String, Fault> {
-    let path = session.context.key.as_deref().ok_or_else(|| {
-        Fault::new(ErrorCode::ConfigInvalid, "the context has no key to sign requests with")
-    })?;
-    let key = crate::material::load_key(path)?;
-    Ok(format!("{} in {}", key.public().id(), path.display()))
-}
-
-fn trusted_keys(home: &Home) -> Result<String, Fault> {
-    let Some(text) = files::read_if_there(&home.anchors())? else {
-        return Ok("none are kept on this machine".to_owned());
-    };
-    let anchors = TrustAnchors::from_file(&text)
-        .map_err(|error| Fault::new(error.code(), super::serve::chain(&error)))?;
-    let now_s = now().seconds();
-    let keys = anchors.iter().map(|anchor| {
-        let state = match anchor.revoked_at_s {
-            Some(_) => ", revoked",
-            None if anchor.not_after_s <= now_s => ", ended",
-            None => "",
-        };
-        format!("{} {} {}{state}", anchor.principal, anchor.key.purpose(), anchor.key.id())
-    });
-    Ok(keys.collect::<Vec<_>>().join("; "))
 }
 
 /// How the servers store is shown to admins alone; others see what the broker greets them with.

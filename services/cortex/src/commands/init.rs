@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use schemas::enrolment::LOGIN_LIFETIME_S;
 
 use super::Outcome;
 use crate::{authority::OperatorPlace, home::Home, material::Material, output::note};
@@ -22,6 +23,7 @@ pub(super) fn init(args: InitArgs) -> Outcome {
     let directory = args.operator.map(|path| std::path::absolute(&path).unwrap_or(path));
     let place = directory.as_deref().map_or(OperatorPlace::Here, OperatorPlace::Apart);
     let material = Material::ensure(&home, place)?;
+    material.log_everybody_in(&home, LOGIN_LIFETIME_S)?;
     note(&format!("cluster {}, keys in {}", material.identities.cluster, home.keys().display()));
     if let Some(directory) = &directory {
         note(&format!("the operator's seed is in {}; keep it safe", directory.display()));

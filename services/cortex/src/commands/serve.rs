@@ -17,11 +17,12 @@ use trust::TrustAnchors;
 
 use super::{Outcome, agent::RunNodeArgs, parse};
 use crate::{
+    clock::now,
     context::Context,
     files,
     home::Home,
     logging::{self, SERVICE_FILTER},
-    material::load_key,
+    material::{Chain, load_key},
     signals::{self, Supervision},
 };
 
@@ -54,12 +55,18 @@ pub(crate) struct ServiceSettings {
     /// Set when the broker cannot prove that it syncs every write, and the operator answers for it.
     #[serde(default)]
     pub(crate) waive_durability_proof: bool,
-    /// The public keys that it trusts; the scheduler needs them.
+    /// The public keys that it trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) anchors: Option<PathBuf>,
     /// The key that it signs with; the scheduler needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<PathBuf>,
+    /// The certificates of that key, in base64, one a line; the scheduler needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificates: Option<PathBuf>,
+    /// What others are let in with; the registry needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) issuing: Option<PathBuf>,
     /// How to reach the broker, and as whom.
     pub(crate) broker: Context,
 }
@@ -121,7 +128,7 @@ pub(super) async fn node(args: RunNodeArgs) -> Outcome {
         .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, chain(&error)))?;
     let mut stop = signals::stop(Supervision::of(args.supervised))?;
     let shutdown = async move { signals::wait(&mut stop).await };
-    let ended = agent_node::run(config, shutdown).await;
+    let ended = Box::pin(agent_node::run(config, shutdown)).await;
     ended.map_err(|error| Fault::new(error.code(), chain(&error)))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -142,8 +149,12 @@ fn scheduler_trust(settings: &ServiceSettings) -> Result<SchedulerTrust, Fault> 
         Fault::new(ErrorCode::ConfigInvalid, format!("the scheduler's settings name no {setting}"))
     };
     let anchors = settings.anchors.as_deref().ok_or_else(|| missing("anchors"))?;
-    let anchors = TrustAnchors::from_file(&files::read(anchors)?)
+    let mut anchors = TrustAnchors::from_file(&files::read(anchors)?)
         .map_err(|error| Fault::new(error.code(), chain(&error)))?;
+    if let Some(path) = &settings.certificates {
+        let admitted = anchors.admit(Chain::read(path)?.certificates(), now());
+        admitted.map_err(|error| error.to_fault())?;
+    }
     let key = load_key(settings.key.as_deref().ok_or_else(|| missing("key"))?)?;
     SchedulerTrust::new(anchors, key).map_err(|error| error.to_fault())
 }

@@ -1,10 +1,11 @@
 //! What a command that talks to Cortex starts from: who asks whom, and how the answer is printed.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use client::Client;
-use schemas::{ErrorCode, Fault, PrincipalId, Timestamp};
+use schemas::{ErrorCode, Fault, PrincipalId};
 
+pub(crate) use crate::clock::now;
 use crate::{
     cli::Globals,
     context::{Context, Contexts, LOCAL},
@@ -82,10 +83,4 @@ fn choose(home: &Home, globals: &Globals) -> Result<Context, Fault> {
         context.principal = PrincipalId::clone(principal);
     }
     Ok(context)
-}
-
-/// The wall clock.
-pub(crate) fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }

@@ -7,10 +7,13 @@ use schemas::{
     Audience, ErrorCode, Fault, TaskId, claims::RequestClaims, scheduler::SubmitRequest,
     task::TaskSpec,
 };
-use trust::{ClusterName, Request, sign, task_id};
+use trust::{ClusterName, Request, SecretKey, sign, task_id};
 
 use super::session::now;
-use crate::{context::Context, material::load_key};
+use crate::{
+    context::Context,
+    material::{Chain, load_key},
+};
 
 /// The scheduler's only partition so far.
 const PARTITION: u32 = 0;
@@ -31,18 +34,36 @@ pub(crate) struct Signed {
     pub(crate) request: SubmitRequest,
 }
 
+/// What a context's principal signs with, and what its signatures are bound to.
+pub(crate) struct Signer {
+    pub(crate) key: SecretKey,
+    pub(crate) cluster: ClusterName,
+}
+
+impl Signer {
+    /// Reads the key that the context names.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when the context names none, or it is of no use.
+    pub(crate) fn of(context: &Context) -> Result<Self, Fault> {
+        let missing = |what: &str| {
+            let message = format!("the context has no {what} to sign with");
+            Fault::new(ErrorCode::ConfigInvalid, message)
+                .with_hint("add it with `cortex ctx add`, or use the context that `cortex up` made")
+        };
+        let key = load_key(context.key.as_deref().ok_or_else(|| missing("key"))?)?;
+        let cluster = context.cluster.as_deref().ok_or_else(|| missing("cluster"))?;
+        let cluster = ClusterName::parse(cluster)
+            .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
+        Ok(Self { key, cluster })
+    }
+}
+
 /// Signs an order as the context's principal.
 pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Fault> {
     let Order { audience, spec, lives } = order;
-    let missing = |what: &str| {
-        let message = format!("the context has no {what} to sign with");
-        Fault::new(ErrorCode::ConfigInvalid, message)
-            .with_hint("add it with `cortex ctx add`, or use the context that `cortex up` made")
-    };
-    let key = load_key(context.key.as_deref().ok_or_else(|| missing("key"))?)?;
-    let cluster = context.cluster.as_deref().ok_or_else(|| missing("cluster"))?;
-    let cluster = ClusterName::parse(cluster)
-        .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
+    let Signer { key, cluster } = Signer::of(context)?;
     spec.validate()?;
     let now_s = now().seconds();
     let claims = RequestClaims {
@@ -69,10 +90,16 @@ pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Faul
     });
     let request = SubmitRequest {
         envelope: Some(STANDARD.encode(envelope)),
-        certificates: Vec::new(),
+        certificates: certificates(context)?,
         rendering: Some(rendering),
     };
     Ok(Signed { task: task_id(&claims.issuer, &claims.nonce), request })
+}
+
+/// What goes with whatever the context's principal signs.
+pub(crate) fn certificates(context: &Context) -> Result<Vec<String>, Fault> {
+    let Some(path) = &context.certificates else { return Ok(Vec::new()) };
+    Ok(Chain::read(path)?.to_texts())
 }
 
 /// A W3C `traceparent` of a trace that begins here.

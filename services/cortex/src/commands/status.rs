@@ -4,16 +4,21 @@ use std::process::ExitCode;
 
 use client::Client;
 use schemas::{
-    ErrorCode, Fault,
+    ErrorCode, Fault, Timestamp,
     subject::{self, ServiceName},
 };
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::{Outcome, Session, printer};
+use super::{
+    Outcome, Session,
+    doctor::standing::{at, ends_of_logins},
+    printer,
+};
 use crate::{
     cli::Globals,
+    clock::now,
     home::Home,
     output::{Column, Listing, Row},
     up::record::{Record, is_running},
@@ -33,6 +38,15 @@ struct Status {
     principal: String,
     connected: bool,
     services: Vec<ServiceStatus>,
+    /// What is logged in with on this machine.
+    logins: Vec<LoginStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct LoginStatus {
+    principal: String,
+    /// Until when it counts.
+    expires_at: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +79,7 @@ pub(crate) async fn show(globals: &Globals) -> Outcome {
         principal: session.context.principal.to_string(),
         connected: false,
         services: Vec::new(),
+        logins: logins(&home)?,
     };
     let mut code = ExitCode::from(ErrorCode::NotRunning.class().exit_code());
     let mut unreachable = None;
@@ -85,6 +100,11 @@ pub(crate) async fn show(globals: &Globals) -> Outcome {
         Some(fault) => Err(fault),
         None => Ok(code),
     }
+}
+
+fn logins(home: &Home) -> Result<Vec<LoginStatus>, Fault> {
+    let ends = ends_of_logins(home)?.into_iter();
+    Ok(ends.map(|(principal, end_s)| LoginStatus { principal, expires_at: at(end_s) }).collect())
 }
 
 async fn examine(client: &Client, service: ServiceName) -> ServiceStatus {
@@ -145,6 +165,10 @@ fn listing(status: &Status) -> Listing {
         };
         let detail = format!("{pid}{} restarts, log {}", process.restarts, process.log.display());
         add(&format!("process {}", process.name), state, detail);
+    }
+    for LoginStatus { principal, expires_at } in &status.logins {
+        let state = if *expires_at <= now() { "FAILED" } else { "ok" };
+        add(&format!("login {principal}"), state, format!("until {expires_at}"));
     }
     let columns = [Column::Usual("WHAT"), Column::Usual("STATE"), Column::Usual("DETAIL")];
     Listing::new(&columns, rows).uncut()

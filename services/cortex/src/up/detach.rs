@@ -68,6 +68,7 @@ fn spawn(args: &UpArgs, home: &HomeOfUp) -> Result<Child, Fault> {
     let (program, arguments) = argv.split_first().ok_or_else(|| broken("no program".to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments).arg(args.nats_port.to_string());
+    command.arg(format!("--login-lifetime-s={}", args.login_lifetime_s));
     if args.no_node {
         command.arg("--no-node");
     }

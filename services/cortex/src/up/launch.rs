@@ -44,6 +44,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) port: u16,
     /// Runs at once on the local node, if that was said.
     pub(crate) slots: Option<u32>,
+    /// How long logins count, in seconds.
+    pub(crate) login_lifetime_s: u64,
 }
 
 impl Ground<'_> {
@@ -56,7 +58,8 @@ impl Ground<'_> {
     pub(crate) fn context(&self) -> Context {
         let mut context = self.login(Member::Owner);
         context.cluster = Some(self.material.identities.cluster.clone());
-        context.key = Some(self.material.owner_key.clone());
+        context.key = Some(self.material.keys.owner.path.clone());
+        context.certificates = Some(self.material.keys.owner.certificates.clone());
         context
     }
 
@@ -81,7 +84,7 @@ impl Ground<'_> {
             port: i32::from(self.port),
             store_dir: self.home.broker_store(),
             max_file_store_bytes: wanted + wanted / STORE_HEADROOM_DIVISOR,
-            operator: self.material.authority.operator(self.home.broker_accounts())?,
+            operator: self.material.authority.operator()?,
         })
         .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
         write_private(&config, text.as_bytes())?;
@@ -97,18 +100,28 @@ impl Ground<'_> {
     /// One service.
     pub(crate) fn service(&self, service: ServiceName) -> Result<Program, Fault> {
         let name = service.as_str();
-        let signs = match service {
-            ServiceName::Registry => false,
-            ServiceName::Scheduler => true,
-        };
-        let settings = ServiceSettings {
+        let mut settings = ServiceSettings {
             state_dir: self.home.state_of(name),
             replicas: Replicas::One.count(),
             waive_durability_proof: false,
-            anchors: signs.then(|| self.material.anchors.clone()),
-            key: signs.then(|| self.material.scheduler_key.clone()),
+            anchors: Some(self.material.anchors.clone()),
+            key: None,
+            certificates: None,
+            issuing: None,
             broker: self.login(Member::Service(service)),
         };
+        match service {
+            ServiceName::Registry => {
+                let issuing =
+                    self.material.write_issuing(self.home, &self.url(), self.login_lifetime_s)?;
+                settings.issuing = Some(issuing);
+            }
+            ServiceName::Scheduler => {
+                let key = &self.material.keys.scheduler;
+                settings.key = Some(key.path.clone());
+                settings.certificates = Some(key.certificates.clone());
+            }
+        }
         let path = settings_path(self.home, name);
         write_private(&path, files::toml_text(&settings).as_bytes())?;
         let mut argv = ourselves(["serve", name])?;

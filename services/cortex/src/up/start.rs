@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::{
     UpArgs,
     launch::Ground,
+    logins::Logins,
     port, ready,
     record::Record,
     stale,
@@ -73,7 +74,14 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
     let material = Material::ensure(home, OperatorPlace::Here)?;
     let broker = find_broker().await?;
     let port = port::choose(args.nats_port)?;
-    let ground = Ground { home, material: &material, broker, port, slots: args.slots };
+    let ground = Ground {
+        home,
+        material: &material,
+        broker,
+        port,
+        slots: args.slots,
+        login_lifetime_s: args.login_lifetime_s,
+    };
     let record = Record {
         pid: std::process::id(),
         url: ground.url(),
@@ -84,7 +92,9 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
     record.write(home)?;
     keep_context(&ground)?;
     let board = Board::new(home, record);
-    let mut crew = Crew::new(board.clone());
+    let logins = Logins::open(home, &material, args.login_lifetime_s)?;
+    let renewals = tokio::spawn(logins.clone().keep());
+    let mut crew = Crew::new(board.clone(), logins);
     let started = start_all(&ground, args, &mut crew, &mut stop).await;
     let ended = match started {
         Ok(Progress::Stopped) => Ok(()),
@@ -107,6 +117,7 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
             note("leaving at once; what still runs ends by itself within seconds");
         }
     }
+    renewals.abort();
     ended.map(|()| ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ use super::{
     child::{Program, Stopped},
     launch::BROKER,
     log,
+    logins::Logins,
     record::{ProcessRecord, Record},
     restart::{Restarts, Verdict},
     stale,
@@ -53,6 +54,7 @@ impl Board {
 /// All programs that were started, in that order.
 pub(crate) struct Crew {
     board: Board,
+    logins: Logins,
     keepers: Vec<Keeper>,
     giving_up: mpsc::UnboundedSender<Fault>,
     given_up: mpsc::UnboundedReceiver<Fault>,
@@ -65,9 +67,9 @@ struct Keeper {
 }
 
 impl Crew {
-    pub(crate) fn new(board: Board) -> Self {
+    pub(crate) fn new(board: Board, logins: Logins) -> Self {
         let (giving_up, given_up) = mpsc::unbounded_channel();
-        Self { board, keepers: Vec::new(), giving_up, given_up }
+        Self { board, logins, keepers: Vec::new(), giving_up, given_up }
     }
 
     /// Starts a program and keeps it running from now on.
@@ -83,7 +85,8 @@ impl Crew {
         });
         let (stop, stopped) = watch::channel(false);
         let name = program.name;
-        let keeping = keep(program, self.board.clone(), stopped, self.giving_up.clone());
+        let around = Around { board: self.board.clone(), logins: self.logins.clone() };
+        let keeping = keep(program, around, stopped, self.giving_up.clone());
         self.keepers.push(Keeper { name, stop, task: tokio::spawn(keeping) });
     }
 
@@ -106,15 +109,21 @@ impl Crew {
     }
 }
 
+/// What a program lives in.
+struct Around {
+    board: Board,
+    logins: Logins,
+}
+
 async fn keep(
     program: Program,
-    board: Board,
+    around: Around,
     mut stop: watch::Receiver<bool>,
     giving_up: mpsc::UnboundedSender<Fault>,
 ) {
     let mut restarts = Restarts::default();
     let fault = loop {
-        match live(&program, &board, &mut stop, &mut restarts).await {
+        match live(&program, &around, &mut stop, &mut restarts).await {
             Ok(Life::Stopped) => return,
             Ok(Life::Again) => (),
             Err(fault) => break fault,
@@ -132,7 +141,7 @@ enum Life {
 /// One life of a program, and the wait before the next.
 async fn live(
     program: &Program,
-    board: &Board,
+    Around { board, logins }: &Around,
     stop: &mut watch::Receiver<bool>,
     restarts: &mut Restarts,
 ) -> Result<Life, Fault> {
@@ -140,6 +149,8 @@ async fn live(
         // Its guard may have been killed and have left it alone with the port and the store.
         stale::end_broker(&board.home, &program.marker).await?;
     }
+    // Nobody starts with a login that ended while the machine slept.
+    logins.renew_due();
     let mut running = program.spawn()?;
     let began = Instant::now();
     let (pid, count) = (running.pid(), restarts.count());
