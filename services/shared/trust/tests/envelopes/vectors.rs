@@ -3,14 +3,16 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use schemas::{
-    Capability, PrincipalId, Sha256Hash, TaskId, Timestamp,
-    claims::{AssignmentClaims, RequestClaims},
+    Capability, CommandId, ErrorCode, PrincipalId, Sha256Hash, TaskId, Timestamp,
+    claims::{AssignmentClaims, CertificateClaims, OrderClaims, RequestClaims, RosterClaims},
+    key::{KeyOffer, PublicKeyBytes},
 };
 use serde::Deserialize;
 use serde_json::Value;
 use trust::{
-    Assignment, AssignmentFacts, ClusterName, EnvelopeError, PublicKey, Purpose, Recipient,
-    Request, SecretKey, Trust, TrustAnchors, Unverified, Verified, sign,
+    Assignment, AssignmentFacts, ChainLink, ClusterName, EnvelopeError, Order, PublicKey, Purpose,
+    Recipient, Request, Roster, SecretKey, Trust, TrustAnchors, Unverified, Verified, certify,
+    envelope_hash, sign,
 };
 
 use crate::support::unhex;
@@ -39,6 +41,16 @@ enum RecipientEntry {
 enum EnvelopeKind {
     Request,
     Assignment,
+    Order,
+    Certificate,
+    Roster,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    request: String,
+    assignment: String,
 }
 
 #[derive(Deserialize)]
@@ -66,8 +78,13 @@ struct ValidCase {
     envelope_hash: Sha256Hash,
     claims: BTreeMap<i64, Value>,
     task: Option<TaskId>,
+    order: Option<CommandId>,
     request: Option<String>,
     now_s: Option<u64>,
+    #[serde(default)]
+    certificates: Vec<String>,
+    #[serde(default)]
+    ancestors: Vec<Link>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +98,10 @@ struct InvalidCase {
     request: Option<String>,
     now_s: Option<u64>,
     recipient: Option<RecipientEntry>,
+    #[serde(default)]
+    certificates: Vec<String>,
+    #[serde(default)]
+    ancestors: Vec<Link>,
 }
 
 static VECTORS: LazyLock<Document> =
@@ -88,29 +109,92 @@ static VECTORS: LazyLock<Document> =
 static ANCHORS: LazyLock<TrustAnchors> =
     LazyLock::new(|| TrustAnchors::from_file(&VECTORS.anchors.to_string()).unwrap());
 
-fn verify_request(
-    envelope: &[u8],
-    now_s: u64,
-    recipient: &RecipientEntry,
-) -> Result<Verified<Request>, EnvelopeError> {
-    let recipient = match recipient {
-        RecipientEntry::Node { node, capabilities } => Recipient::Node { id: node, capabilities },
-        RecipientEntry::Scheduler { partition } => Recipient::Scheduler { partition: *partition },
-    };
-    let trust = Trust { anchors: &ANCHORS, now: Timestamp::from_seconds(now_s) };
-    Unverified::new(envelope).verify(trust, &recipient)
+/// An envelope with what came with it.
+struct Received<'a> {
+    envelope: Vec<u8>,
+    now: Timestamp,
+    anchors: TrustAnchors,
+    request: Option<&'a String>,
+    ancestors: &'a [Link],
 }
 
-fn verify_assignment(
-    envelope: &[u8],
-    now_s: u64,
-    request: Option<&String>,
-) -> Result<Verified<Assignment>, EnvelopeError> {
-    let RecipientEntry::Node { node, .. } = &VECTORS.recipient else { panic!("not a node") };
-    let request = unhex(request.expect("every assignment comes with its request"));
-    let request = verify_request(&request, VECTORS.now_s, &VECTORS.recipient)?;
-    let trust = Trust { anchors: &ANCHORS, now: Timestamp::from_seconds(now_s) };
-    Unverified::new(envelope).verify(trust, &AssignmentFacts { node, request: &request })
+impl<'a> Received<'a> {
+    fn new(envelope: &str, now_s: Option<u64>, certificates: &[String]) -> Self {
+        let now = Timestamp::from_seconds(now_s.unwrap_or(VECTORS.now_s));
+        let mut anchors = ANCHORS.clone();
+        let certificates: Vec<_> = certificates.iter().map(|text| unhex(text)).collect();
+        anchors.admit(&certificates, now).unwrap();
+        Self { envelope: unhex(envelope), now, anchors, request: None, ancestors: &[] }
+    }
+
+    fn valid(case: &'a ValidCase) -> Self {
+        let received = Self::new(&case.envelope, case.now_s, &case.certificates);
+        Self { request: case.request.as_ref(), ancestors: &case.ancestors, ..received }
+    }
+
+    fn invalid(case: &'a InvalidCase) -> Self {
+        let received = Self::new(&case.envelope, case.now_s, &case.certificates);
+        Self { request: case.request.as_ref(), ancestors: &case.ancestors, ..received }
+    }
+
+    fn trust(&self) -> Trust<'_> {
+        Trust { anchors: &self.anchors, now: self.now }
+    }
+
+    fn request(&self, recipient: &RecipientEntry) -> Result<Verified<Request>, EnvelopeError> {
+        let links: Vec<_> = self
+            .ancestors
+            .iter()
+            .map(|link| (unhex(&link.request), unhex(&link.assignment)))
+            .collect();
+        let links: Vec<_> =
+            links.iter().map(|(request, assignment)| ChainLink { request, assignment }).collect();
+        let recipient = match recipient {
+            RecipientEntry::Node { node, capabilities } => {
+                Recipient::Node { id: node, capabilities }
+            }
+            RecipientEntry::Scheduler { partition } => {
+                Recipient::Scheduler { partition: *partition }
+            }
+        };
+        Unverified::with_chain(&self.envelope, &links).verify(self.trust(), &recipient)
+    }
+
+    fn assignment(&self) -> Result<Verified<Assignment>, EnvelopeError> {
+        let RecipientEntry::Node { node, .. } = &VECTORS.recipient else { panic!("not a node") };
+        let request = self.request.expect("every assignment comes with its request");
+        let request = Self::new(request, None, &[]).request(&VECTORS.recipient)?;
+        let facts = AssignmentFacts { node, request: &request };
+        Unverified::new(&self.envelope).verify(self.trust(), &facts)
+    }
+
+    fn order(&self) -> Result<Verified<Order>, EnvelopeError> {
+        let service = PrincipalId::parse("registry").expect("the word is an id");
+        Unverified::new(&self.envelope).verify(self.trust(), &&service)
+    }
+
+    fn roster(&self) -> Result<Verified<Roster>, EnvelopeError> {
+        Unverified::new(&self.envelope).verify(self.trust(), &())
+    }
+
+    /// The code with which it is refused, and the message; nothing when it is accepted.
+    fn refusal(
+        &self,
+        kind: EnvelopeKind,
+        recipient: &RecipientEntry,
+    ) -> Option<(ErrorCode, String)> {
+        let fault = match kind {
+            EnvelopeKind::Request => self.request(recipient).err().map(|error| error.to_fault()),
+            EnvelopeKind::Assignment => self.assignment().err().map(|error| error.to_fault()),
+            EnvelopeKind::Order => self.order().err().map(|error| error.to_fault()),
+            EnvelopeKind::Roster => self.roster().err().map(|error| error.to_fault()),
+            EnvelopeKind::Certificate => {
+                let refused = self.anchors.examine(&self.envelope, self.now).err();
+                refused.map(|error| error.to_fault())
+            }
+        };
+        fault.map(|fault| (fault.code, fault.message))
+    }
 }
 
 fn seed_key(name: &str) -> SecretKey {
@@ -121,39 +205,55 @@ fn seed_key(name: &str) -> SecretKey {
 #[test]
 fn what_python_signed_is_accepted_with_its_claims_and_encoded_byte_for_byte() {
     for case in &VECTORS.valid {
-        let envelope = unhex(&case.envelope);
-        let now_s = case.now_s.unwrap_or(VECTORS.now_s);
-        let (signed_again, hash) = match case.kind {
-            EnvelopeKind::Request => check_request(case, &envelope, now_s),
-            EnvelopeKind::Assignment => check_assignment(case, &envelope, now_s),
+        let received = Received::valid(case);
+        if let Some((_, message)) = received.refusal(case.kind, &VECTORS.recipient) {
+            panic!("{}: {message}", case.name);
+        }
+        let signed_again = match case.kind {
+            EnvelopeKind::Request => check_request(case, &received),
+            EnvelopeKind::Assignment => {
+                let claims = assignment_claims(&case.claims);
+                assert_eq!(*received.assignment().unwrap().claims(), claims, "{}", case.name);
+                sign::<Assignment>(&claims, &test_cluster(), &seed_key(&case.signer)).unwrap()
+            }
+            EnvelopeKind::Order => check_order(case, &received),
+            EnvelopeKind::Roster => {
+                let claims = roster_claims(&case.claims);
+                assert_eq!(*received.roster().unwrap().claims(), claims, "{}", case.name);
+                sign::<Roster>(&claims, &test_cluster(), &seed_key(&case.signer)).unwrap()
+            }
+            EnvelopeKind::Certificate => {
+                let claims = certificate_claims(&case.claims);
+                let read = received.anchors.examine(&received.envelope, received.now).unwrap();
+                assert_eq!(read, claims, "{}", case.name);
+                certify(&claims, &test_cluster(), &seed_key(&case.signer)).unwrap()
+            }
         };
-        assert_eq!(signed_again, envelope, "{}", case.name);
-        assert_eq!(hash, case.envelope_hash, "{}", case.name);
+        assert_eq!(signed_again, received.envelope, "{}", case.name);
+        assert_eq!(envelope_hash(&received.envelope), case.envelope_hash, "{}", case.name);
     }
-    assert!(12 <= VECTORS.valid.len());
+    assert!(25 <= VECTORS.valid.len());
 }
 
-fn check_request(case: &ValidCase, envelope: &[u8], now_s: u64) -> (Vec<u8>, Sha256Hash) {
+fn check_request(case: &ValidCase, received: &Received<'_>) -> Vec<u8> {
+    let claims = request_claims(&case.claims);
     let scheduler = RecipientEntry::Scheduler { partition: 0 };
-    for recipient in [&VECTORS.recipient, &scheduler] {
-        let verified = verify_request(envelope, now_s, recipient)
-            .unwrap_or_else(|error| panic!("{}: {}", case.name, error.to_fault()));
-        assert_eq!(*verified.claims(), request_claims(&case.claims), "{}", case.name);
-        assert_eq!(Some(verified.task()), case.task.as_ref(), "{}", case.name);
-    }
-    let verified = verify_request(envelope, now_s, &scheduler).unwrap();
+    let verified = received.request(&scheduler).unwrap();
+    assert_eq!(*verified.claims(), claims, "{}", case.name);
+    assert_eq!(Some(verified.task()), case.task.as_ref(), "{}", case.name);
+    assert_eq!(verified.envelope_hash(), case.envelope_hash, "{}", case.name);
+    assert_eq!(verified.ancestors().len(), case.ancestors.len(), "{}", case.name);
     let key = seed_key(&case.signer);
     assert_eq!(verified.key(), key.public().id(), "{}", case.name);
-    (sign::<Request>(verified.claims(), &test_cluster(), &key).unwrap(), verified.envelope_hash())
+    sign::<Request>(&claims, &test_cluster(), &key).unwrap()
 }
 
-fn check_assignment(case: &ValidCase, envelope: &[u8], now_s: u64) -> (Vec<u8>, Sha256Hash) {
-    let verified = verify_assignment(envelope, now_s, case.request.as_ref())
-        .unwrap_or_else(|error| panic!("{}: {}", case.name, error.to_fault()));
-    assert_eq!(*verified.claims(), assignment_claims(&case.claims), "{}", case.name);
-    let key = seed_key(&case.signer);
-    let again = sign::<Assignment>(verified.claims(), &test_cluster(), &key).unwrap();
-    (again, verified.envelope_hash())
+fn check_order(case: &ValidCase, received: &Received<'_>) -> Vec<u8> {
+    let claims = order_claims(&case.claims);
+    let verified = received.order().unwrap();
+    assert_eq!(*verified.claims(), claims, "{}", case.name);
+    assert_eq!(Some(verified.id()), case.order, "{}", case.name);
+    sign::<Order>(&claims, &test_cluster(), &seed_key(&case.signer)).unwrap()
 }
 
 fn test_cluster() -> ClusterName {
@@ -164,23 +264,14 @@ fn test_cluster() -> ClusterName {
 fn what_python_spoiled_is_refused_with_the_named_code() {
     let mut wrong = Vec::new();
     for case in &VECTORS.invalid {
-        let envelope = unhex(&case.envelope);
-        let now_s = case.now_s.unwrap_or(VECTORS.now_s);
         let recipient = case.recipient.as_ref().unwrap_or(&VECTORS.recipient);
-        let error = match case.kind {
-            EnvelopeKind::Request => verify_request(&envelope, now_s, recipient).err(),
-            EnvelopeKind::Assignment => {
-                verify_assignment(&envelope, now_s, case.request.as_ref()).err()
-            }
-        };
-        let code = error.as_ref().map(|error| error.code().as_str());
-        if code != Some(&case.code) {
-            let answer = error.map(|error| error.to_fault());
-            wrong.push(format!("attack {}, {}: {answer:?}", case.attack, case.name));
+        let refusal = Received::invalid(case).refusal(case.kind, recipient);
+        if refusal.as_ref().map(|(code, _)| code.as_str()) != Some(&case.code) {
+            wrong.push(format!("attack {}, {}: {refusal:?}", case.attack, case.name));
         }
     }
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(300 <= VECTORS.invalid.len());
+    assert!(400 <= VECTORS.invalid.len());
 }
 
 #[test]
@@ -237,5 +328,44 @@ fn assignment_claims(claims: &BTreeMap<i64, Value>) -> AssignmentClaims {
         epoch: number(claims, -65545),
         attempt: number(claims, -65546).try_into().unwrap(),
         term: number(claims, -65547),
+    }
+}
+
+fn order_claims(claims: &BTreeMap<i64, Value>) -> OrderClaims {
+    OrderClaims {
+        issuer: text(claims, 1).parse().unwrap(),
+        service: text(claims, 3).parse().unwrap(),
+        expires_at_s: number(claims, 4),
+        issued_at_s: number(claims, 6),
+        nonce: unhex(text(claims, 7)).try_into().unwrap(),
+        order_json: text(claims, -65551).to_owned(),
+    }
+}
+
+fn certificate_claims(claims: &BTreeMap<i64, Value>) -> CertificateClaims {
+    CertificateClaims {
+        issuer: text(claims, 1).parse().unwrap(),
+        subject: text(claims, 2).parse().unwrap(),
+        not_after_s: number(claims, 4),
+        not_before_s: number(claims, 5),
+        issued_at_s: number(claims, 6),
+        key: KeyOffer {
+            purpose: Purpose::parse(text(claims, -65549)).unwrap(),
+            key: PublicKeyBytes(unhex(text(claims, -65548)).try_into().unwrap()),
+        },
+        bounds: claims
+            .get(&-65550)
+            .map(|bounds| serde_json::from_str(bounds.as_str().unwrap()).unwrap()),
+    }
+}
+
+fn roster_claims(claims: &BTreeMap<i64, Value>) -> RosterClaims {
+    let texts = |key| claims[&key].as_array().unwrap().iter().map(|it| it.as_str().unwrap());
+    RosterClaims {
+        issuer: text(claims, 1).parse().unwrap(),
+        issued_at_s: number(claims, 6),
+        version: number(claims, -65552),
+        revoked: texts(-65553).map(|key| key.parse().unwrap()).collect(),
+        overseers: texts(-65554).map(|person| person.parse().unwrap()).collect(),
     }
 }

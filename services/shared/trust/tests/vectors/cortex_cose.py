@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 REQUEST = "application/vnd.cortex.task+cbor"
 ASSIGNMENT = "application/vnd.cortex.assignment+cbor"
+ORDER_TYPE = "application/vnd.cortex.order+cbor"
+CERTIFICATE = "application/vnd.cortex.certificate+cbor"
+ROSTER = "application/vnd.cortex.roster+cbor"
 CLUSTER = "test"
 NOW = 1_800_000_000
 DAY = 24 * 60 * 60
@@ -20,6 +23,7 @@ ISS, SUB, AUD, EXP, NBF, IAT, CTI = range(1, 8)
 (SPEC, GRANTS, PARENT, TRACE, PARTITION, TASK, REQUEST_HASH, NODE, EPOCH, ATTEMPT, TERM) = range(
     -65537, -65548, -1
 )
+KEY, PURPOSE, BOUNDS, ORDER, VERSION, REVOKED_KEYS, OVERSEERS = range(-65548, -65555, -1)
 
 
 def encode(value):
@@ -109,6 +113,47 @@ def assignment(request_envelope, **changes):
         EPOCH: 1,
         ATTEMPT: 1,
         TERM: 7,
+    }
+    return changed(claims, changes)
+
+
+def order(**changes):
+    claims = {
+        ISS: "alice",
+        AUD: "registry",
+        EXP: NOW + 600,
+        IAT: NOW,
+        CTI: bytes(range(16)),
+        ORDER: '{"do":"set-role","person":"bob","role":"operator"}',
+    }
+    return changed(claims, changes)
+
+
+def order_id(issuer, nonce):
+    named = bytes([len(issuer)]) + issuer.encode()
+    return hashlib.sha256(b"cortex/order/v1" + named + nonce).hexdigest()[:32]
+
+
+def certificate(issuer, subject, about, **changes):
+    claims = {
+        ISS: issuer,
+        SUB: subject,
+        EXP: NOW + 365 * DAY,
+        NBF: NOW,
+        IAT: NOW,
+        KEY: about.public,
+        PURPOSE: about.purpose,
+    }
+    return changed(claims, changes)
+
+
+def roster(**changes):
+    claims = {
+        ISS: "registry",
+        IAT: NOW,
+        VERSION: 7,
+        REVOKED_KEYS: [bytes(15) + bytes([n]) for n in (1, 2)],
+        OVERSEERS: ["alice", "bob"],
     }
     return changed(claims, changes)
 

@@ -23,18 +23,36 @@ GATEWAY = Key("gateway", "task-issuer")
 MALLORY = Key("mallory", "task-issuer")
 NODE_LOG = Key("node-1", "node-log")
 SCHEDULER = Key("scheduler", "scheduler")
+ROOT = Key("root", "root")
+ENROLMENT = Key("registry", "enrolment")
+CAROL = Key("carol", "task-issuer")
+TOKEN = Key("carol-token", "task-issuer")
+NODE_2 = Key("node-2", "task-issuer")
 
 NODE_1 = {"node": "node-1", "capabilities": ["shell.exec@v1", "proxmox.*"]}
 valid, invalid = [], []
 
 
+def kind_of(claims):
+    marks = {TASK: "assignment", ORDER: "order", KEY: "certificate", VERSION: "roster"}
+    return next((kind for mark, kind in marks.items() if mark in claims), "request")
+
+
+def plain_value(value):
+    if isinstance(value, list):
+        return [plain_value(item) for item in value]
+    return value.hex() if isinstance(value, bytes) else value
+
+
 def accept(name, envelope, claims, key, **context):
-    kind = "assignment" if TASK in claims else "request"
+    kind = kind_of(claims)
     case = {"name": name, "kind": kind, "signer": key.name, "envelope": envelope.hex()}
     case["envelope_hash"] = hashlib.sha256(envelope).hexdigest()
-    case["claims"] = {str(k): v.hex() if isinstance(v, bytes) else v for k, v in claims.items()}
+    case["claims"] = {str(k): plain_value(v) for k, v in claims.items()}
     if kind == "request":
         case["task"] = task_id(claims[ISS], claims[CTI])
+    if kind == "order":
+        case["order"] = order_id(claims[ISS], claims[CTI])
     valid.append(case | context)
 
 
@@ -63,6 +81,7 @@ def anchors():
         entry(GATEWAY, "gateway", acts_for=["alice"]),
         entry(NODE_LOG, "node-1"),
         entry(SCHEDULER, "scheduler"),
+        entry(ROOT, "root"),
     ]
     keys.sort(key=lambda entry: entry["kid"])
     return {"format": "cortex-trust-anchors-v1", "cluster": CLUSTER, "keys": keys}
@@ -478,6 +497,180 @@ def assignments():
     refuse("assignment: in another cluster", 35, "SIGNATURE_INVALID", elsewhere, **more)
 
 
+OF_ENROLMENT = seal(certificate("root", "registry", ENROLMENT), ROOT, CERTIFICATE)
+OF_CAROL = seal(certificate("registry", "carol", CAROL), ENROLMENT, CERTIFICATE)
+OF_NODE_2 = seal(certificate("registry", "node-2", NODE_2), ENROLMENT, CERTIFICATE)
+WITHIN = '{"agents":["node-*"],"tasks_max":2}'
+OF_TOKEN = seal(certificate("carol", "carol", TOKEN, bounds=WITHIN), CAROL, CERTIFICATE)
+
+
+def certified(*certificates):
+    return {"certificates": [certificate.hex() for certificate in certificates]}
+
+
+BY_ENROLMENT = certified(OF_ENROLMENT)
+BY_CAROL = certified(OF_ENROLMENT, OF_CAROL)
+
+
+def accepted_certificates():
+    claims = certificate("root", "registry", ENROLMENT)
+    accept("certificate of an enrolment key", OF_ENROLMENT, claims, ROOT)
+    claims = certificate("registry", "carol", CAROL)
+    accept("certificate of an issuer key", OF_CAROL, claims, ENROLMENT, **BY_ENROLMENT)
+    claims = certificate("carol", "carol", TOKEN, bounds=WITHIN)
+    accept("certificate of a bounded key", OF_TOKEN, claims, CAROL, **BY_CAROL)
+    claims = certificate("carol", "carol", TOKEN, bounds="{}")
+    envelope = seal(claims, CAROL, CERTIFICATE)
+    accept("certificate of a key that may ask for nothing", envelope, claims, CAROL, **BY_CAROL)
+    claims = request(iss="carol", sub="carol")
+    accept("by a certified key", seal(claims, CAROL), claims, CAROL, **BY_CAROL)
+    claims = request(iss="carol", sub="carol", grants='{"tasks_max":2}')
+    chain = certified(OF_ENROLMENT, OF_CAROL, OF_TOKEN)
+    accept("by a bounded key", seal(claims, TOKEN), claims, TOKEN, **chain)
+    exceeding = seal(claims | {GRANTS: '{"tasks_max":3}'}, TOKEN)
+    refuse("by a bounded key, three tasks", 36, "GRANTS_EXCEEDED", exceeding, **chain)
+    exceeding = seal(claims | {AUD: "can:shell.exec@v1"}, TOKEN)
+    refuse("by a bounded key, for a capability", 36, "GRANTS_EXCEEDED", exceeding, **chain)
+    envelope = seal(order(iss="carol"), TOKEN, ORDER_TYPE)
+    refuse("an order by a bounded key", 36, "GRANTS_EXCEEDED", envelope, "order", **chain)
+    refuse("by a key without its certificates", 36, "KEY_UNKNOWN", seal(claims, CAROL))
+
+
+def refused_certificates():
+    def refused(name, claims, key, code="CERTIFICATE_INVALID", by=BY_CAROL, **parts):
+        envelope = seal(claims, key, parts.pop("content_type", CERTIFICATE), **parts)
+        refuse("certificate: " + name, 36, code, envelope, "certificate", **by)
+
+    good = certificate("registry", "dave", MALLORY)
+    for claim in "iss sub exp nbf iat key purpose".split():
+        refused(f"{claim} missing", changed(dict(good), {claim: None}), ENROLMENT)
+    refused("an audience", good | {AUD: "node:node-1"}, ENROLMENT)
+    refused("a nonce", good | {CTI: bytes(16)}, ENROLMENT)
+    refused("key of 31 bytes", good | {KEY: bytes(31)}, ENROLMENT)
+    refused("key as text", good | {KEY: MALLORY.public.hex()}, ENROLMENT)
+    refused("unknown purpose", good | {PURPOSE: "god"}, ENROLMENT)
+    refused("purpose in upper case", good | {PURPOSE: "Task-Issuer"}, ENROLMENT)
+    refused("bounds with a blank", good | {BOUNDS: '{"tasks_max": 1}'}, ENROLMENT)
+    refused("small order", good | {KEY: (1).to_bytes(32, "little")}, ENROLMENT, "KEY_WEAK")
+    refused("off the curve", good | {KEY: curve.off_curve()}, ENROLMENT, "KEY_WEAK")
+    refused("ends at once", good | {EXP: NOW}, ENROLMENT)
+    refused("ends before it begins", good | {NBF: NOW + 10, EXP: NOW + 9}, ENROLMENT)
+    refused("of the future", good | {IAT: NOW + 31}, ENROLMENT)
+    refused("in another's name", good | {ISS: "root"}, ENROLMENT)
+    refused("by an enrolment key for an enrolment key", good | {PURPOSE: "enrolment"}, ENROLMENT)
+    refused("by an enrolment key for a root key", good | {PURPOSE: "root"}, ENROLMENT)
+    refused("by the root for an issuer key", good | {ISS: "root"}, ROOT)
+    refused("by a scheduler", good | {ISS: "scheduler"}, SCHEDULER)
+    refused("by a node-log key", good | {ISS: "node-1"}, NODE_LOG)
+    refused("by a stranger", good | {ISS: "mallory"}, MALLORY)
+    refused("by a revoked key", good | {ISS: "alice", SUB: "alice"}, REVOKED, "KEY_REVOKED")
+    refused("bounds of a scheduler", good | {PURPOSE: "scheduler", BOUNDS: "{}"}, ENROLMENT)
+    refused("in another cluster", good, ENROLMENT, cluster="staging")
+    refused("out of order", good, ENROLMENT, by={})
+    refused("as a request", good, ENROLMENT, content_type=REQUEST)
+    own = certificate("carol", "carol", MALLORY, bounds="{}")
+    refused("of another principal by an issuer", own | {SUB: "dave"}, CAROL)
+    refused("without bounds by an issuer", changed(dict(own), {"bounds": None}), CAROL)
+    refused("longer than its voucher", own | {EXP: NOW + 365 * DAY + 1}, CAROL)
+    refused("earlier than its voucher", own | {NBF: NOW - 1}, CAROL)
+    refused("of its own key", own | {KEY: CAROL.public}, CAROL)
+    by_token = certified(OF_ENROLMENT, OF_CAROL, OF_TOKEN)
+    refused("by a bounded key", own, TOKEN, by=by_token)
+    refuse("certificate: as a request", 36, "ENVELOPE_HEADER", OF_CAROL, **BY_ENROLMENT)
+    flipped = OF_CAROL[:-1] + bytes([OF_CAROL[-1] ^ 1])
+    more = {"kind": "certificate", **BY_ENROLMENT}
+    refuse("certificate: forged", 36, "CERTIFICATE_INVALID", flipped, **more)
+
+
+def orders():
+    accept("order", seal(order(), ALICE, ORDER_TYPE), order(), ALICE)
+
+    def refused(name, attack, code, key=ALICE, **changes):
+        envelope = seal(order(**changes), key, ORDER_TYPE)
+        refuse("order: " + name, attack, code, envelope, kind="order")
+
+    for claim in "iss aud exp iat cti order".split():
+        refused(f"{claim} missing", 21, "CLAIMS_INVALID", **{claim: None})
+    refused("a subject", 21, "CLAIMS_INVALID", sub="bob")
+    refused("a not-before", 21, "CLAIMS_INVALID", nbf=NOW)
+    refused("for another service", 34, "WRONG_AUDIENCE", aud="scheduler")
+    refused("601 s of life", 30, "LIFETIME_TOO_LONG", exp=NOW + 601)
+    refused("expired", 27, "EXPIRED", iat=NOW - 100, exp=NOW - 31)
+    refused("in another's name", 46, "KEY_NOT_VALID", iss="bob")
+    refused("by a scheduler", 36, "KEY_NOT_VALID", SCHEDULER, iss="scheduler")
+    refused("by a revoked key", 47, "KEY_REVOKED", REVOKED)
+    refused("unknown", 50, "INVALID_VALUE", order='{"do":"format-disk"}')
+    refused("an unknown field", 50, "UNKNOWN_FIELD", order='{"do":"revoke-token","token":"x","sudo":1}')
+    refuse("order: a request as order", 36, "ENVELOPE_HEADER", PLAIN, kind="order")
+    refuse("order: as a request", 36, "ENVELOPE_HEADER", seal(order(), ALICE, ORDER_TYPE))
+
+
+def rosters():
+    def sealed(claims, key=ENROLMENT):
+        return seal(claims, key, ROSTER)
+
+    accept("roster", sealed(roster()), roster(), ENROLMENT, **BY_ENROLMENT)
+    empty = roster(revoked_keys=[], overseers=[], version=0, iat=NOW)
+    accept("an empty roster", sealed(empty), empty, ENROLMENT, **BY_ENROLMENT)
+
+    def refused(name, attack, code, key=ENROLMENT, **changes):
+        envelope = sealed(roster(**changes), key)
+        refuse("roster: " + name, attack, code, envelope, kind="roster", **BY_ENROLMENT)
+
+    for claim in "iss iat version revoked_keys overseers".split():
+        refused(f"{claim} missing", 21, "CLAIMS_INVALID", **{claim: None})
+    refused("an expiry", 21, "CLAIMS_INVALID", exp=NOW + 1)
+    ids = roster()[REVOKED_KEYS]
+    refused("keys out of order", 20, "CLAIMS_INVALID", revoked_keys=ids[::-1])
+    refused("a key twice", 19, "CLAIMS_INVALID", revoked_keys=ids[:1] * 2)
+    refused("a key id of 15 bytes", 22, "CLAIMS_INVALID", revoked_keys=[bytes(15)])
+    refused("keys as text", 22, "CLAIMS_INVALID", revoked_keys=["0" * 16])
+    refused("people out of order", 20, "CLAIMS_INVALID", overseers=["bob", "alice"])
+    refused("a person who is none", 23, "CLAIMS_INVALID", overseers=["*"])
+    refused("of the future", 29, "NOT_YET_VALID", iat=NOW + 31)
+    refused("by an issuer", 36, "KEY_NOT_VALID", ALICE, iss="alice")
+    refused("by the root", 36, "KEY_NOT_VALID", ROOT, iss="root")
+    refused("in another's name", 46, "KEY_NOT_VALID", iss="alice")
+    unknown = sealed(roster())
+    refuse("roster: without certificates", 36, "KEY_UNKNOWN", unknown, kind="roster")
+
+
+def chains():
+    grants = '{"agents":["node-*"],"tasks_max":2}'
+    first = request(aud="node:node-2", grants=grants)
+    envelope = seal(first, ALICE)
+    given = assignment(envelope, node="node-2")
+    second = request(iss="node-2", parent=task_id("alice", first[CTI]), cti=bytes(16))
+
+    def context(root=envelope, to=given, key=SCHEDULER):
+        link = {"request": root.hex(), "assignment": seal(to, key, ASSIGNMENT).hex()}
+        return {"ancestors": [link], **certified(OF_ENROLMENT, OF_NODE_2)}
+
+    accept("of a task", seal(second, NODE_2), second, NODE_2, **context())
+
+    def refused(name, code="CHAIN_INVALID", more=None, **changes):
+        child = seal(changed(dict(second), changes), NODE_2)
+        refuse("chain: " + name, 46, code, child, **(more or context()))
+
+    refused("missing", more=certified(OF_ENROLMENT, OF_NODE_2))
+    refused("another parent", parent="0" * 32)
+    refused("another subject", sub="bob")
+    refused("its own subject", sub="node-2")
+    refused("outlives", exp=NOW + 3601)
+    refused("more tasks", "GRANTS_EXCEEDED", grants='{"tasks_max":2}')
+    refused("more network", "GRANTS_EXCEEDED", grants='{"network":["db:5432"]}')
+    refused("another audience", "GRANTS_EXCEEDED", aud="can:shell.exec@v1")
+    refused("given to another node", more=context(to=assignment(envelope, node="node-3")))
+    refused("another assignment", more=context(to=assignment(PLAIN, node="node-2")))
+    by_alice = context(to=given | {ISS: "alice"}, key=ALICE)
+    refused("assigned by an issuer", more=by_alice)
+    broken = envelope[:-1] + bytes([envelope[-1] ^ 1])
+    refused("a forged root", more=context(root=broken))
+    orphan = seal(changed(dict(second), {"parent": None}), NODE_2)
+    refuse("chain: for nobody", 46, "NOT_ALLOWED", orphan, **certified(OF_ENROLMENT, OF_NODE_2))
+    refuse("chain: of no task", 46, "CHAIN_INVALID", PLAIN, **context())
+
+
 def bad_keys():
     points = curve.small_order_points()
     bad = [(f"small order {i}", point) for i, point in enumerate(points)]
@@ -501,9 +694,14 @@ def main():
         recipients_and_times,
         specifications,
         assignments,
+        accepted_certificates,
+        refused_certificates,
+        orders,
+        rosters,
+        chains,
     ):
         section()
-    keys = (ALICE, RETIRED, GATEWAY, SCHEDULER)
+    keys = (ALICE, RETIRED, GATEWAY, SCHEDULER, ROOT, ENROLMENT, CAROL, TOKEN, NODE_2)
     document = {
         "now_s": NOW,
         "recipient": NODE_1,
