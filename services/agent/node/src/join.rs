@@ -9,6 +9,7 @@
 mod error;
 mod keys;
 mod line;
+mod person;
 mod place;
 mod redeem;
 
@@ -24,8 +25,9 @@ use schemas::{
 };
 
 pub use error::JoinError;
-use keys::NodeKeys;
+use keys::Keys;
 pub use line::{InvalidLine, InviteLine, RootKey};
+pub use person::{JoinedPerson, join_as_person};
 use place::{Place, SETTINGS};
 use redeem::{Way, credentials};
 
@@ -149,24 +151,33 @@ pub async fn join(
     }
     let way = Way::new(&line, &place)?;
     check_options(&way, options)?;
-    let keys = NodeKeys::make(&place.path(KEYS))?;
-    progress(JoinStep::KeysMade);
-    write_ca(&way)?;
-    let membership = become_member(&way, &keys, progress).await?;
-    write_files(&way, &membership, &keys)?;
-    progress(JoinStep::FilesWritten);
-    way.confirm(&membership, &keys).await?;
-    progress(JoinStep::Confirmed);
+    let membership = come_in(&way, progress).await?;
     place.write(SETTINGS, settings(&way, &membership, options)?.as_bytes())?;
     progress(JoinStep::Configured);
     joined.was_complete = false;
     Ok(joined)
 }
 
+/// All steps that are the same for everybody.
+async fn come_in(
+    way: &Way<'_>,
+    progress: &mut (dyn FnMut(JoinStep) + Send),
+) -> Result<Membership, JoinError> {
+    let keys = Keys::make(&way.place.path(KEYS), way.line.kind)?;
+    progress(JoinStep::KeysMade);
+    write_ca(way)?;
+    let membership = become_member(way, &keys, progress).await?;
+    write_files(way, &membership, &keys)?;
+    progress(JoinStep::FilesWritten);
+    way.confirm(&membership, &keys).await?;
+    progress(JoinStep::Confirmed);
+    Ok(membership)
+}
+
 /// What the registry gave, now or in an earlier attempt.
 async fn become_member(
     way: &Way<'_>,
-    keys: &NodeKeys,
+    keys: &Keys,
     progress: &mut (dyn FnMut(JoinStep) + Send),
 ) -> Result<Membership, JoinError> {
     if let Some(membership) = way.place.membership()? {
@@ -188,7 +199,7 @@ fn write_ca(way: &Way<'_>) -> Result<(), JoinError> {
     way.line.ca.as_ref().map_or(Ok(()), |ca| way.place.write(CA, ca.as_bytes()))
 }
 
-fn write_files(way: &Way<'_>, membership: &Membership, keys: &NodeKeys) -> Result<(), JoinError> {
+fn write_files(way: &Way<'_>, membership: &Membership, keys: &Keys) -> Result<(), JoinError> {
     let (login, renewal) = credentials(membership, &keys.login)?;
     let place = way.place;
     place.write(ANCHORS, way.anchors.to_file().as_bytes())?;

@@ -36,6 +36,9 @@ mod timings;
 pub use config::{ConfigError, ManifestSource, NodeConfig};
 pub use credentials::CredentialSources;
 pub use error::NodeError;
-pub use join::{InvalidLine, InviteLine, JoinError, JoinOptions, JoinStep, Joined, RootKey, join};
+pub use join::{
+    InvalidLine, InviteLine, JoinError, JoinOptions, JoinStep, Joined, JoinedPerson, RootKey, join,
+    join_as_person,
+};
 pub use journal::JournalError;
 pub use start::run;

@@ -22,6 +22,12 @@ pub enum JoinError {
         /// Who is invited.
         principal: PrincipalId,
     },
+    /// The line is for somebody else than a person.
+    #[error("the line invites {principal}, who is no person")]
+    NotAPerson {
+        /// Who is invited.
+        principal: PrincipalId,
+    },
     /// The folder belongs to another invite.
     #[error("{home:?} is {principal}'s by another invite")]
     OtherLine {
@@ -88,7 +94,9 @@ impl JoinError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Line(_) => ErrorCode::InvalidValue,
-            Self::NotAnAgent { .. } | Self::OtherLine { .. } => ErrorCode::PrincipalTaken,
+            Self::NotAnAgent { .. } | Self::NotAPerson { .. } | Self::OtherLine { .. } => {
+                ErrorCode::PrincipalTaken
+            }
             Self::InUse { .. } => ErrorCode::AlreadyRunning,
             Self::File { .. } | Self::Damaged { .. } | Self::Settings(_) => {
                 ErrorCode::ConfigInvalid
@@ -109,6 +117,9 @@ impl JoinError {
             }
             Self::NotAnAgent { .. } => {
                 "ask for a line for this machine with `cortex invite --name NODE`".to_owned()
+            }
+            Self::NotAPerson { .. } => {
+                "run `cortex agent join` with it on the machine that it is for".to_owned()
             }
             Self::OtherLine { .. } => {
                 "join in another folder, or remove this one to give its keys up".to_owned()

@@ -1,10 +1,11 @@
-//! The keys that a node makes for itself, each for one purpose and in a file of its own.
+//! The keys that a member makes for itself, each for one purpose and in a file of its own.
 //!
 //! **Invariant:** a key that a file holds is never replaced; keys are on disk before anybody hears
 //! of them.
 
 use std::path::{Path, PathBuf};
 
+use schemas::principal::PrincipalKind;
 use trust::{
     Purpose, SecretKey,
     nats::{Nkey, NkeyKind},
@@ -14,36 +15,38 @@ use zeroize::Zeroizing;
 use super::{JoinError, place::failed};
 use crate::private;
 
-/// Where the seed is that the node logs in with.
+/// Where the seed is that the member logs in with.
 const LOGIN: &str = "login.seed";
-/// Where the key is that signs what runs ask for.
+/// Where the key is that signs what the member, or a run on it, asks for.
 pub(super) const ISSUER: &str = "issuer.key";
 /// Where the key is that signs the node's record of what it ran.
 const NODE_LOG: &str = "node-log.key";
 
-/// All keys of a node.
-pub(super) struct NodeKeys {
+/// All keys of a new member.
+pub(super) struct Keys {
     /// Logs in.
     pub(super) login: Nkey,
-    /// Signs what runs ask for.
-    pub(super) issuer: SecretKey,
-    /// Signs the node's record of what it ran.
-    pub(super) node_log: SecretKey,
+    /// Sign, each for one purpose, by purpose.
+    pub(super) signing: Vec<SecretKey>,
 }
 
-impl NodeKeys {
-    /// Reads what is there and makes what is missing.
+impl Keys {
+    /// Reads what is there and makes what is missing: everybody signs what they ask for, and agents
+    /// their record of what they ran.
     ///
     /// # Errors
     ///
     /// When the disk fails, or a file is not what was written.
-    pub(super) fn make(folder: &Path) -> Result<Self, JoinError> {
+    pub(super) fn make(folder: &Path, kind: PrincipalKind) -> Result<Self, JoinError> {
         private::make_folder(folder).map_err(failed("make the folder", folder))?;
-        Ok(Self {
-            login: login(&folder.join(LOGIN))?,
-            issuer: signing(&folder.join(ISSUER), Purpose::TaskIssuer)?,
-            node_log: signing(&folder.join(NODE_LOG), Purpose::NodeLog)?,
-        })
+        let mut signing = vec![signing_key(&folder.join(ISSUER), Purpose::TaskIssuer)?];
+        match kind {
+            PrincipalKind::Agent => {
+                signing.push(signing_key(&folder.join(NODE_LOG), Purpose::NodeLog)?);
+            }
+            PrincipalKind::Person | PrincipalKind::Service => (),
+        }
+        Ok(Self { login: login(&folder.join(LOGIN))?, signing })
     }
 }
 
@@ -57,7 +60,7 @@ fn login(path: &Path) -> Result<Nkey, JoinError> {
     Ok(key)
 }
 
-fn signing(path: &Path, purpose: Purpose) -> Result<SecretKey, JoinError> {
+fn signing_key(path: &Path, purpose: Purpose) -> Result<SecretKey, JoinError> {
     if let Some(text) = private::read(path).map_err(failed("read", path))? {
         let key = SecretKey::from_file(&text).map_err(|error| damaged(path, &error))?;
         let found = key.public().purpose();

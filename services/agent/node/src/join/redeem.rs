@@ -19,7 +19,7 @@ use trust::{
 };
 use zeroize::Zeroizing;
 
-use super::{InviteLine, JoinError, keys::NodeKeys, line::InvalidLine, place::Place};
+use super::{InviteLine, JoinError, keys::Keys, line::InvalidLine, place::Place};
 use crate::{clock, incoming::decode_certificates};
 
 /// How long a connection may take before this machine is told that nobody answers.
@@ -84,13 +84,13 @@ impl<'a> Way<'a> {
     pub(super) async fn redeem(
         &self,
         client: &Client,
-        keys: &NodeKeys,
+        keys: &Keys,
     ) -> Result<Membership, JoinError> {
         let secret = STANDARD.decode(&*self.line.secret).map(Zeroizing::new);
         let secret = secret.map_err(|_| JoinError::Line(InvalidLine::Part("secret")))?;
         let secret_hash = Sha256Hash(Sha256::digest(&*secret).into());
         let possession = Possession::Invite { invite: &self.line.invite, secret_hash };
-        let signing = [&keys.issuer, &keys.node_log];
+        let signing: Vec<_> = keys.signing.iter().collect();
         let request = RedeemRequest {
             invite: self.line.invite.clone(),
             secret: self.line.secret.to_string(),
@@ -103,7 +103,7 @@ impl<'a> Way<'a> {
     }
 
     /// Believes what the registry gave, if all of it fits the line, the keys and the pinned root.
-    pub(super) fn check(&self, membership: &Membership, keys: &NodeKeys) -> Result<(), JoinError> {
+    pub(super) fn check(&self, membership: &Membership, keys: &Keys) -> Result<(), JoinError> {
         let untrusted = |code, problem: String| JoinError::Untrusted { problem, code };
         let Membership { principal, kind, cluster, .. } = membership;
         let line = self.line;
@@ -127,7 +127,7 @@ impl<'a> Way<'a> {
         anchors
             .admit(&certificates, clock::wall())
             .map_err(|error| untrusted(error.code(), error.to_string()))?;
-        for key in [&keys.issuer, &keys.node_log] {
+        for key in &keys.signing {
             let public = key.public();
             let certified = anchors.lookup(public.id(), public.purpose());
             if !certified.is_ok_and(|anchor| anchor.principal == *principal) {
@@ -143,7 +143,7 @@ impl<'a> Way<'a> {
     pub(super) async fn confirm(
         &self,
         membership: &Membership,
-        keys: &NodeKeys,
+        keys: &Keys,
     ) -> Result<(), JoinError> {
         if membership.expires_at <= clock::wall() {
             return Ok(());
