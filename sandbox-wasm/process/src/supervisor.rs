@@ -19,7 +19,7 @@ use rustix::{
     process::{WaitOptions, wait},
 };
 
-use crate::wire::Report;
+use crate::{sys, wire::Report};
 use begin::{Beginning, begin};
 use guard::Guard;
 
@@ -34,10 +34,18 @@ pub(crate) fn is_wanted() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
+/// What this process was started for, to its end.
+pub(crate) fn live() -> ! {
+    match std::env::var(MARK).ok().and_then(|value| bubblewrap::Inherited::parse(&value)) {
+        Some(inherited) => bubblewrap::inside(&inherited),
+        None => sys::exit(supervise()),
+    }
+}
+
 /// Supervises one run from its beginning to its end and returns this process's exit status.
 ///
 /// Standard input is the socket to the launcher.
-pub(crate) fn supervise() -> i32 {
+fn supervise() -> i32 {
     let Ok(control) = begin::take_control() else { return 1 };
     match begin(&control) {
         Ok(beginning) => watch(&control, beginning),

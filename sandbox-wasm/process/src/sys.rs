@@ -8,21 +8,20 @@ mod clone;
 mod mount;
 
 use std::{
+    collections::BTreeMap,
     ffi::CString,
     io,
     mem::MaybeUninit,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use libc::c_long;
+use rustix::io::{FdFlags, fcntl_setfd};
 
 pub(crate) use clone::{Forked, NAMESPACES, exit, fork, fork_into};
 pub(crate) use mount::{map_owners, set_attributes, set_attributes_of_one};
 
-use crate::{
-    supervisor,
-    wire::{Order, Usage},
-};
+use crate::{supervisor, wire::Usage};
 
 /// First descriptor above the standard streams.
 const FIRST_INHERITED: libc::c_uint = 3;
@@ -34,7 +33,7 @@ static BEFORE_MAIN: extern "C" fn() = before_main;
 
 extern "C" fn before_main() {
     if supervisor::is_wanted() {
-        exit(supervisor::supervise())
+        supervisor::live()
     }
 }
 
@@ -53,6 +52,19 @@ pub(crate) fn close_inherited() -> io::Result<()> {
         libc::syscall(libc::SYS_close_range, FIRST_INHERITED, libc::c_uint::MAX, 0 as libc::c_uint)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes over a descriptor that was inherited under a number that the parent told.
+pub(crate) fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: asking for the flags of a number touches no memory; a number that is not open is
+    // answered with an error.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and at the beginning of a process nobody else owns what is inherited.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+    fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
+    Ok(descriptor)
 }
 
 /// Gives every signal its default action, so that a run does not inherit what a node ignores.
@@ -118,11 +130,15 @@ impl Pointers {
 
 impl Image {
     /// Fails when a text holds NUL.
-    pub(crate) fn new(path: &str, order: &Order) -> io::Result<Self> {
-        let variables = order.env.iter().map(|(name, value)| format!("{name}={value}"));
+    pub(crate) fn new(
+        path: &str,
+        argv: &[String],
+        env: &BTreeMap<String, String>,
+    ) -> io::Result<Self> {
+        let variables = env.iter().map(|(name, value)| format!("{name}={value}"));
         Ok(Self {
             path: CString::new(path)?,
-            argv: Pointers::new(order.argv.iter().cloned())?,
+            argv: Pointers::new(argv.iter().cloned())?,
             env: Pointers::new(variables)?,
         })
     }

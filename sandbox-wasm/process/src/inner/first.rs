@@ -24,7 +24,18 @@ use crate::{
 
 /// Never returns: leaves when nobody else is left in the namespaces.
 pub(crate) fn first(inside: Inside, channel: OwnedFd, trees: Option<Vec<Tree>>) -> ! {
-    match begin(&inside.order.walls, &channel, trees) {
+    let begun = begin(&inside.order.walls, &channel, trees);
+    go_on(begun, inside, channel)
+}
+
+/// The same in namespaces and a root that another program made.
+pub(crate) fn first_of_others(inside: Inside, channel: OwnedFd) -> ! {
+    let begun = sys::fork().or_refuse(Stage::Confine, "fork");
+    go_on(begun, inside, channel)
+}
+
+fn go_on(begun: Result<Forked, Refusal>, inside: Inside, channel: OwnedFd) -> ! {
+    match begun {
         Ok(Forked::Child) => {
             drop(channel);
             lead(inside, None)

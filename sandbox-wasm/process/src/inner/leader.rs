@@ -92,8 +92,8 @@ fn find(order: &Order) -> Result<Program, Refusal> {
     let executable = |error: Errno| Refusal::of(Stage::Execute, &text, &error.into());
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::empty()).map_err(executable)?;
-    let image =
-        Image::new(&text, order).map_err(|error| Refusal::of(Stage::Execute, &text, &error))?;
+    let image = Image::new(&text, &order.argv, &order.env)
+        .map_err(|error| Refusal::of(Stage::Execute, &text, &error))?;
     Ok(Program { is_script: is_script(&path), file, image, path: text })
 }
 

@@ -38,10 +38,10 @@ pub(crate) const TEMPORARY: &str = "/run/tmp";
 pub(crate) const SHARED_MEMORY: &str = "/run/shm";
 
 /// Where programs and their libraries are.
-pub(super) const PROGRAMS: [&str; 8] =
+pub(crate) const PROGRAMS: [&str; 8] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"];
 /// What programs need to know of the host, none of it secret.
-pub(super) const SETTINGS: [&str; 7] = [
+pub(crate) const SETTINGS: [&str; 7] = [
     "/etc/alternatives",
     "/etc/ca-certificates",
     "/etc/ld.so.cache",
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: [&str; 7] = [
     "/etc/ssl/openssl.cnf",
 ];
 /// Devices that give nothing of the host away.
-pub(super) const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
+pub(crate) const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
 
 /// Covered by the new root until the roots are exchanged; every host with processes has it.
 const BUILDING_SITE: &str = "/proc";
@@ -143,12 +143,19 @@ fn programs() -> io::Result<()> {
 fn settings(walls: &Walls) -> io::Result<()> {
     fs::create_dir("etc")?;
     SETTINGS.iter().try_for_each(|path| show(path))?;
+    own_settings(walls).iter().try_for_each(|(path, text)| fs::write(here(path), text))
+}
+
+/// Files that are made for the run, so that they say nothing of the host's users and names.
+pub(crate) fn own_settings(walls: &Walls) -> [(&'static str, String); 4] {
     let Walls { uid, gid, .. } = walls;
     let users = format!("root:x:0:0:root:/:/bin/false\nrun:x:{uid}:{gid}:run:{SCRATCH}:/bin/sh\n");
-    fs::write("etc/passwd", users)?;
-    fs::write("etc/group", format!("root:x:0:\nrun:x:{gid}:\n"))?;
-    fs::write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")?;
-    fs::write("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
+    [
+        ("/etc/passwd", users),
+        ("/etc/group", format!("root:x:0:\nrun:x:{gid}:\n")),
+        ("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n".to_owned()),
+        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
+    ]
 }
 
 /// One tmpfs for all that a run may write, so that one limit holds for all of it.
