@@ -196,7 +196,7 @@ error_codes! {
     CommandNotExecutable "COMMAND_NOT_EXECUTABLE" Invalid "the file is not executable on the node";
     CwdMissing "CWD_MISSING" NotFound "the working directory does not exist on the node";
     PropertyNotEnforced "PROPERTY_NOT_ENFORCED" Denied "the node cannot enforce what the task requires; choose another node";
-    CredentialUnknown "CREDENTIAL_UNKNOWN" NotFound "`cortex agent show NODE` lists the credentials that the node's manifest names";
+    CredentialUnknown "CREDENTIAL_UNKNOWN" NotFound "`cortex agent show NODE -o json` lists the names in the node's manifest";
     CredentialUnavailable "CREDENTIAL_UNAVAILABLE" Unavailable "the node could not get the credential from where its manifest says; the message says why";
     UnsupportedKind "UNSUPPORTED_KIND" Invalid "this node cannot run tasks of that kind";
     NodeDraining "NODE_DRAINING" Conflict "the node is shutting down; the task goes elsewhere";
