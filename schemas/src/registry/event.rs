@@ -231,6 +231,8 @@ pub enum RegistryEvent {
     TokenCreated {
         /// Which, and what may be done with it.
         token: Box<TokenView>,
+        /// The key of its owner that vouches for the token's own.
+        voucher: KeyId,
         /// The certificate of its key, in base64.
         certificate: String,
         /// Its secret key, sealed under a secret that only its holder has, in base64.

@@ -2,7 +2,7 @@
 
 use schemas::{
     Capability, Cursor, ErrorCode, Fault, PrincipalId, Timestamp,
-    permission::denials,
+    permission::{Asker, Denial, denials},
     registry::{
         AbleAgent, AgentView, CanTaskAnswer, CanTaskRequest, CapabilitiesAnswer, GetAgentsAnswer,
         GetAgentsRequest, HeartbeatAnswer, RelationshipsAnswer, WhoCanAnswer, WhoCanRequest,
@@ -10,29 +10,80 @@ use schemas::{
 };
 
 use crate::{
-    Agent, Answer, Facts, Listing, PAGE_DEFAULT, PAGE_MAX, Query, RELATIONS_MAX, Rejection, State,
+    Agent, Answer, Facts, Listing, PAGE_DEFAULT, PAGE_MAX, Query, Question, RELATIONS_MAX,
+    Rejection, State,
     decide::{not_allowed, not_found, registered},
+    index::Marks,
+    principals::{self, Sight},
 };
 
-/// Answers a query.
+/// Answers a query with what the asker may see.
 pub(crate) fn answer(state: &State, query: &Query, facts: &Facts) -> Result<Answer, Rejection> {
-    match query {
-        Query::Heartbeat { caller, agent } => heartbeat(state, facts, caller, agent),
-        Query::GetAgents(request) => get_agents(state, facts, request).map(Answer::Agents),
-        Query::GetAgent(id) => {
-            let agent = state.agent(id).ok_or_else(|| not_found(id))?;
+    let Query { asker, question } = query;
+    principals::check_standing(state.principals(), asker)?;
+    let view_of = Looker { state, sight: Sight::of(state, asker), asker };
+    match question {
+        Question::Heartbeat(agent) => heartbeat(&view_of, facts, agent),
+        Question::GetAgents(request) => get_agents(&view_of, facts, request).map(Answer::Agents),
+        Question::GetAgent(id) => {
+            let agent = view_of.agent(id)?;
             Ok(Answer::Agent(Box::new(view(agent, facts))))
         }
-        Query::WhoCan(request) => who_can(state, request).map(Answer::WhoCan),
-        Query::GetCapabilities(id) => {
-            let agent = state.agent(id).ok_or_else(|| not_found(id))?;
-            let capabilities = agent.manifest.capabilities.all().cloned().collect();
+        Question::WhoCan(request) => who_can(&view_of, request).map(Answer::WhoCan),
+        Question::GetCapabilities(id) => {
+            let capabilities = view_of.agent(id)?.manifest.capabilities.all().cloned().collect();
             Ok(Answer::Capabilities(CapabilitiesAnswer { id: id.clone(), capabilities }))
         }
-        Query::CanTask(request) => can_task(state, request).map(Answer::CanTask),
-        Query::Relationships(id) => {
-            registered(state, id).map(|agent| Answer::Relationships(relationships(state, agent)))
+        Question::CanTask(request) => can_task(&view_of, request).map(Answer::CanTask),
+        Question::Relationships(id) => {
+            let agent = view_of.registered(id)?;
+            Ok(Answer::Relationships(relationships(&view_of, agent)))
         }
+        Question::Membership(question) => principals::answer(state, asker, question, facts),
+    }
+}
+
+/// Whoever looks at the fleet, and what they may see of it.
+struct Looker<'a> {
+    state: &'a State,
+    sight: Sight<'a>,
+    asker: &'a PrincipalId,
+}
+
+impl<'a> Looker<'a> {
+    /// An agent that was ever announced.
+    fn agent(&self, id: &PrincipalId) -> Result<&'a Agent, Rejection> {
+        let agent = self.state.agent(id).filter(|agent| self.sight.agent(agent));
+        agent.ok_or_else(|| not_found(id))
+    }
+
+    /// An agent that was not deregistered since.
+    fn registered(&self, id: &PrincipalId) -> Result<&'a Agent, Rejection> {
+        registered(self.state, id).and_then(|agent| self.agent(agent.id()))
+    }
+
+    /// Refuses to tell whom an agent may task that the asker may not know of.
+    fn check_from(&self, from: &PrincipalId) -> Result<(), Rejection> {
+        let hidden = self.state.agent(from).is_some() && self.agent(from).is_err();
+        if hidden { Err(not_found(from)) } else { Ok(()) }
+    }
+
+    /// Everybody whom `from` may task, as far as the asker may know.
+    fn taskable_by(&self, from: &PrincipalId) -> Marks {
+        let (state, index) = (self.state, self.state.index());
+        let known = self.sight.is_everything() || from == self.asker || state.agent(from).is_some();
+        let asker = if known { state.asker(from) } else { Asker::named(from) };
+        let mute = asker.manifest.is_none() && state.principals().agent(from).is_some();
+        if mute { index.own(from) } else { index.taskable_by(&asker) }
+    }
+
+    /// What stands against it, as far as the asker may know: whether somebody else may act
+    /// everywhere is not for everybody.
+    fn denials(&self, from: &PrincipalId, to: &Agent) -> Vec<Denial> {
+        if self.sight.is_everything() || from == self.asker || self.state.agent(from).is_some() {
+            return self.state.denials(from, to);
+        }
+        denials(Asker::named(from), to.as_target())
     }
 }
 
@@ -45,13 +96,9 @@ fn view(agent: &Agent, facts: &Facts) -> AgentView {
     agent.view(presence)
 }
 
-fn heartbeat(
-    state: &State,
-    facts: &Facts,
-    caller: &PrincipalId,
-    id: &PrincipalId,
-) -> Result<Answer, Rejection> {
-    let agent = registered(state, id)?;
+fn heartbeat(looker: &Looker<'_>, facts: &Facts, id: &PrincipalId) -> Result<Answer, Rejection> {
+    let caller = looker.asker;
+    let agent = looker.registered(id)?;
     if caller != id && *caller != agent.registrant {
         return Err(not_allowed(agent, caller, "send heartbeats of"));
     }
@@ -64,13 +111,15 @@ fn heartbeat(
 }
 
 fn get_agents(
-    state: &State,
+    looker: &Looker<'_>,
     facts: &Facts,
     request: &GetAgentsRequest,
 ) -> Result<GetAgentsAnswer, Rejection> {
     let limit = page(request.limit)?;
+    let Looker { state, sight, .. } = looker;
     let matches = filter(state, request)?;
-    let mut rest = state.agents_after(request.after.as_ref()).filter(|agent| matches(agent));
+    let seen = state.agents_after(request.after.as_ref()).filter(|agent| sight.agent(agent));
+    let mut rest = seen.filter(|agent| matches(agent));
     let agents: Vec<AgentView> =
         rest.by_ref().take(limit).map(|agent| view(agent, facts)).collect();
     let more = rest.next().is_some();
@@ -110,7 +159,7 @@ fn parse_label(label: &str) -> Result<(&str, Option<&str>), Fault> {
     Ok((key, value))
 }
 
-fn page(limit: Option<u32>) -> Result<usize, Fault> {
+pub(crate) fn page(limit: Option<u32>) -> Result<usize, Fault> {
     let limit = limit.unwrap_or(PAGE_DEFAULT);
     if !(1..=PAGE_MAX).contains(&limit) {
         let message = format!("limit is {limit}; it must be 1 to {PAGE_MAX}");
@@ -119,12 +168,16 @@ fn page(limit: Option<u32>) -> Result<usize, Fault> {
     Ok(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-fn who_can(state: &State, request: &WhoCanRequest) -> Result<WhoCanAnswer, Rejection> {
+fn who_can(looker: &Looker<'_>, request: &WhoCanRequest) -> Result<WhoCanAnswer, Rejection> {
     let limit = page(request.limit)?;
-    let index = state.index();
+    let (state, index) = (looker.state, looker.state.index());
     let mut able = index.able(&request.capability);
+    if !looker.sight.is_everything() {
+        able.keep(&index.visible_to(&state.asker(looker.asker)));
+    }
     if let Some(from) = &request.from {
-        able.keep(&index.taskable_by(from, state.agent(from).map(|agent| &agent.manifest)));
+        looker.check_from(from)?;
+        able.keep(&looker.taskable_by(from));
     }
     let found = index.in_order(&able).filter_map(|(id, position)| {
         let agent = state.agent(id)?;
@@ -136,20 +189,22 @@ fn who_can(state: &State, request: &WhoCanRequest) -> Result<WhoCanAnswer, Rejec
     Ok(WhoCanAnswer { capability: request.capability.clone(), agents })
 }
 
-fn can_task(state: &State, request: &CanTaskRequest) -> Result<CanTaskAnswer, Rejection> {
+fn can_task(looker: &Looker<'_>, request: &CanTaskRequest) -> Result<CanTaskAnswer, Rejection> {
     let CanTaskRequest { from, to } = request;
-    let target = registered(state, to)?;
+    let target = looker.registered(to)?;
+    looker.check_from(from)?;
     // Who deregistered itself does not thereby become a person, whom no manifest binds.
-    let denials = denials(state.asker(from), target.as_target());
+    let denials = looker.denials(from, target);
     let reasons = denials.iter().map(|denial| denial.explain(from, to)).collect();
     Ok(CanTaskAnswer { allowed: denials.is_empty(), denials, reasons })
 }
 
-fn relationships(state: &State, agent: &Agent) -> RelationshipsAnswer {
+fn relationships(looker: &Looker<'_>, agent: &Agent) -> RelationshipsAnswer {
+    let Looker { state, sight, .. } = looker;
     let (id, manifest) = (agent.id(), &agent.manifest);
-    let others = || state.agents().filter(|other| other.is_listed() && other.id() != id);
-    let may_task =
-        |from: &Agent, to: &Agent| denials(state.asker(from.id()), to.as_target()).is_empty();
+    let listed = || state.agents().filter(|other| other.is_listed() && other.id() != id);
+    let others = || listed().filter(|other| sight.agent(other));
+    let may_task = |from: &Agent, to: &Agent| state.denials(from.id(), to).is_empty();
     let (tasks, more_tasks) = first(others().filter(|other| may_task(agent, other)));
     let (tasked_by, more_tasked_by) = first(others().filter(|other| may_task(other, agent)));
     let (reports, more_reports) =

@@ -2,8 +2,10 @@
 
 use schemas::{
     PrincipalId,
-    registry::{RegisterRequest, UpdateStatusRequest, verb},
+    registry::{RegisterRequest, Seat, UpdateStatusRequest, verb},
 };
+
+use crate::principals::{Redemption, SignedOrder};
 
 /// Requests of principals, and what [`due`](decider::Decider::due) calls for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,17 @@ pub enum Command {
         /// Which agent.
         agent: PrincipalId,
     },
+    /// Carry out a signed order.
+    Order(Box<SignedOrder>),
+    /// Let an invited one in.
+    Redeem(Box<Redemption>),
+    /// Give a principal a new login and current certificates.
+    Renew {
+        /// Who asks.
+        caller: PrincipalId,
+    },
+    /// Take note of somebody whom nobody has to invite.
+    Seat(Box<Seat>),
     /// Show what presence says of an agent now.
     Review {
         /// Which agent.
@@ -49,6 +62,10 @@ impl Command {
             Self::Register { .. } => verb::REGISTER,
             Self::UpdateStatus { .. } => verb::UPDATE_STATUS,
             Self::Deregister { .. } => verb::DEREGISTER,
+            Self::Order(_) => verb::ORDER,
+            Self::Redeem(_) => verb::REDEEM,
+            Self::Renew { .. } => verb::RENEW,
+            Self::Seat(_) => "seat",
             Self::Review { .. } => "review",
             Self::Archive { .. } => "archive",
         }

@@ -4,6 +4,7 @@ use decider::Decided;
 use schemas::{
     ErrorCode, Fault, PrincipalId, Timestamp,
     manifest::{MANIFEST_ENTRIES_MAX, TEXT_BYTES_MAX},
+    principal::UserRole,
     protocol::{PROTOCOL_VERSION, check_version},
     registry::{
         AgentStatus, AgentView, DeregisterAnswer, RegisterAnswer, RegisterRequest, RegistryEvent,
@@ -11,7 +12,10 @@ use schemas::{
     },
 };
 
-use crate::{Agent, Answer, Command, Facts, Listing, Registry, State, due, evolve, presence};
+use crate::{
+    Agent, Answer, Command, Facts, Listing, Registry, State, due, evolve, presence,
+    principals::{self, Refusal, Sight},
+};
 
 /// Why a command or a query is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,13 +23,14 @@ pub enum Rejection {
     /// What was sent makes no sense by itself; the fault says what.
     #[error(transparent)]
     Invalid(#[from] Fault),
-    /// The id belongs to whoever announced it first, for ever.
-    #[error("{agent} was registered by {registrant}; nobody else may register it")]
+    /// A rule about who may take part says no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The id belongs to whoever announced it first or has keys of that name, for ever.
+    #[error("{agent} is somebody else's; nobody but them may register it")]
     AgentIdTaken {
         /// The id.
         agent: PrincipalId,
-        /// Whose it is.
-        registrant: PrincipalId,
     },
     /// A node speaks for itself alone.
     #[error("{caller} sent a node's report for {agent}; only {agent} may send its own")]
@@ -62,6 +67,7 @@ impl From<Rejection> for Fault {
         let message = rejection.to_string();
         match rejection {
             Rejection::Invalid(fault) => fault,
+            Rejection::Refused(refusal) => refusal.into(),
             Rejection::AgentIdTaken { .. } => Self::new(ErrorCode::AgentIdTaken, message),
             Rejection::NodeReportOfAnother { .. } => Self::new(ErrorCode::NotAllowed, message)
                 .with_hint("leave `node` out to register an agent without a node of its own"),
@@ -79,6 +85,10 @@ pub(crate) fn decide(state: &State, command: &Command, facts: &Facts) -> Outcome
         Command::Register { caller, request } => register(state, facts, caller, request),
         Command::UpdateStatus { caller, request } => update_status(state, facts, caller, request),
         Command::Deregister { caller, agent } => deregister(state, caller, agent),
+        Command::Order(order) => principals::order(state, order, facts),
+        Command::Redeem(redemption) => principals::redeem(state, redemption, facts),
+        Command::Renew { caller } => principals::renew(state, caller, facts),
+        Command::Seat(seat) => principals::seat(state, seat),
         Command::Review { agent } => Ok(review(state, facts, agent)),
         Command::Archive { agent } => Ok(archive(state, facts, agent)),
     }
@@ -99,14 +109,11 @@ fn register(
             return Err(Rejection::NodeReportOfAnother { caller, agent });
         }
     }
+    let owner = principals::admit_agent(state, caller, request, Timestamp(facts.now_ms))?;
     let before = state.agent(agent);
-    if let Some(taken) = before.filter(|before| before.registrant != *caller) {
-        let (agent, registrant) = (agent.clone(), taken.registrant.clone());
-        return Err(Rejection::AgentIdTaken { agent, registrant });
-    }
-    let owner = request.owner.clone().unwrap_or_else(|| caller.clone());
-    let mut events = Vec::new();
-    if !before.is_some_and(|before| says_the_same(before, request, &owner)) {
+    let confirmed = principals::heard(state.principals(), caller).filter(|_| caller == agent);
+    let mut events: Vec<_> = confirmed.into_iter().collect();
+    if !before.is_some_and(|before| says_the_same(before, (caller, &owner), request)) {
         events.push(RegistryEvent::AgentRegistered {
             manifest: Box::new(request.manifest.clone()),
             node: request.node.clone().map(Box::new),
@@ -121,8 +128,13 @@ fn register(
     Ok(Decided { events, answer: Answer::Registered(Box::new(answer)) })
 }
 
-fn says_the_same(before: &Agent, request: &RegisterRequest, owner: &PrincipalId) -> bool {
+fn says_the_same(
+    before: &Agent,
+    (registrant, owner): (&PrincipalId, &PrincipalId),
+    request: &RegisterRequest,
+) -> bool {
     before.is_listed()
+        && before.registrant == *registrant
         && before.manifest == request.manifest
         && before.node == request.node
         && before.owner == *owner
@@ -145,8 +157,9 @@ fn update_status(
     caller: &PrincipalId,
     request: &UpdateStatusRequest,
 ) -> Outcome {
-    let before = registered(state, &request.id)?;
-    if !before.is_managed_by(caller) {
+    principals::check_standing(state.principals(), caller)?;
+    let before = seen(state, caller, registered(state, &request.id)?)?;
+    if !(before.is_managed_by(caller) || is_admin(state, caller)) {
         return Err(not_allowed(before, caller, "set the status of"));
     }
     check_details(request)?;
@@ -199,8 +212,10 @@ fn check_details(request: &UpdateStatusRequest) -> Result<(), Fault> {
 }
 
 fn deregister(state: &State, caller: &PrincipalId, agent: &PrincipalId) -> Outcome {
+    principals::check_standing(state.principals(), caller)?;
     let before = state.agent(agent).ok_or_else(|| not_found(agent))?;
-    if !before.is_held_by(caller) {
+    let before = seen(state, caller, before)?;
+    if !(before.is_held_by(caller) || is_admin(state, caller)) {
         return Err(not_allowed(before, caller, "deregister"));
     }
     let mut events = Vec::new();
@@ -249,6 +264,16 @@ fn after(before: Option<&Agent>, events: &[RegistryEvent], facts: &Facts) -> Opt
 pub(crate) fn registered<'a>(state: &'a State, id: &PrincipalId) -> Result<&'a Agent, Rejection> {
     let agent = state.agent(id).filter(|agent| agent.listing != Listing::Deregistered);
     agent.ok_or_else(|| not_found(id))
+}
+
+/// The agent, for whoever may know of it.
+fn seen<'a>(state: &State, viewer: &PrincipalId, agent: &'a Agent) -> Result<&'a Agent, Rejection> {
+    let may_know = agent.is_managed_by(viewer) || Sight::of(state, viewer).agent(agent);
+    if may_know { Ok(agent) } else { Err(not_found(agent.id())) }
+}
+
+fn is_admin(state: &State, who: &PrincipalId) -> bool {
+    state.principals().role(who) == Some(UserRole::Admin)
 }
 
 pub(crate) fn not_found(id: &PrincipalId) -> Rejection {

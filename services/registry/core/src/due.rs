@@ -4,6 +4,7 @@ use schemas::{Timestamp, registry::AgentStatus};
 
 use crate::{
     Agent, Beat, Command, Effect, Facts, Listing, State, facts::SHOW_PRESENCE_EVERY_MS, presence,
+    principals,
 };
 
 /// Most commands that one look around names; the rest follows with the next.
@@ -18,13 +19,16 @@ pub(crate) fn due(state: &State, facts: &Facts) -> Vec<Command> {
     }
     // Agents and heartbeats are walked side by side: both stand in the order of ids, and looking
     // each heartbeat up would cost most of the time.
+    // Who was seated says nothing new, so no seat is named twice.
+    let seats = facts.founders.iter().filter(|seat| principals::is_due(state, seat));
+    let seats = seats.map(|seat| Command::Seat(Box::new(seat.clone())));
     let mut beats = facts.beats.iter().peekable();
     let due = state.agents().filter_map(|agent| {
         while beats.next_if(|(id, _)| *id < agent.id()).is_some() {}
         let beat = beats.next_if(|(id, _)| *id == agent.id()).map(|(_, beat)| beat);
         due_for(agent, beat, facts)
     });
-    due.take(DUE_MAX).collect()
+    seats.chain(due).take(DUE_MAX).collect()
 }
 
 fn due_for(agent: &Agent, beat: Option<&Beat>, facts: &Facts) -> Option<Command> {

@@ -9,13 +9,17 @@ use schemas::{
     registry::{AgentStatus, RegistryEvent},
 };
 
-use crate::{Agent, Listing, State};
+use crate::{Agent, Listing, State, principals};
 
 /// Takes one event into the state.
 pub(crate) fn evolve(state: &mut State, event: &RegistryEvent, recorded: &Recorded) {
-    let Some(agent) = event.agent() else { return };
+    let at = Timestamp(recorded.at_ms);
+    let Some(agent) = event.agent() else {
+        principals::evolve(state.principals_mut(), event, at);
+        return;
+    };
     let before = state.agent(agent);
-    if let Some(agent) = applied(before, event, Timestamp(recorded.at_ms)) {
+    if let Some(agent) = applied(before, event, at) {
         state.put(agent);
     }
 }
@@ -109,7 +113,10 @@ fn announced(before: Option<&Agent>, event: &RegistryEvent, at: Timestamp) -> Op
         agent.present = old.present;
         agent.reason.clone_from(&old.reason);
         agent.set.clone_from(&old.set);
-        agent.shared_with.clone_from(&old.shared_with);
+        // What was shared by one owner is not shared by the next.
+        if old.owner == agent.owner {
+            agent.shared_with.clone_from(&old.shared_with);
+        }
         agent.registered_at = old.registered_at;
         // What comes back to the lists while it is offline has as long as a new one to beat.
         let since = if old.is_listed() { old.offline_since } else { Some(at) };

@@ -6,7 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use decider::Moment;
-use schemas::{PrincipalId, Timestamp, agent::Heartbeat, registry::Presence};
+use schemas::{
+    PrincipalId, Timestamp,
+    agent::Heartbeat,
+    registry::{Presence, Seat},
+};
 
 /// How long an agent stays on the lists while it is offline, in milliseconds (30 days).
 pub const ARCHIVE_AFTER_MS: u64 = 30 * 24 * 3600 * 1000;
@@ -27,6 +31,8 @@ pub enum Observation {
         /// When it arrived, on the wall clock.
         at: Timestamp,
     },
+    /// Who is there without an invite, as the settings say.
+    Founders(Vec<Seat>),
 }
 
 /// The last heartbeat of an agent.
@@ -57,6 +63,8 @@ pub struct Facts {
     /// Heartbeats that were dropped because nobody of that name is registered, or because their
     /// sender may not speak for it.
     pub heartbeats_dropped: u64,
+    /// Who is there without an invite, as the settings say.
+    pub(crate) founders: Vec<Seat>,
     /// Whether all agents are to be looked at now.
     pub(crate) sweep: bool,
     pub(crate) swept_at_lease_ms: u64,
@@ -74,6 +82,7 @@ impl Default for Facts {
             beats: BTreeMap::new(),
             archive_after_ms: ARCHIVE_AFTER_MS,
             heartbeats_dropped: 0,
+            founders: Vec::new(),
             sweep: true,
             swept_at_lease_ms: 0,
             unshown: BTreeSet::new(),

@@ -1,13 +1,16 @@
 //! Finds who can do something without looking at everybody.
 //!
+//! **Invariant:** [`Index::visible_to`] marks exactly those that [`schemas::permission::sees`] shows.
 //! **Invariant:** [`Index::able`] marks exactly the indexed agents for which
-//! [`Manifest::grants`] names an entry, each with the place of that entry.
+//! [`schemas::Manifest::grants`] names an entry, each with the place of that entry.
 //! **Invariant:** [`Index::taskable_by`] marks exactly those that
 //! [`schemas::permission::denials`] has nothing against.
 
 use std::collections::BTreeMap;
 
-use schemas::{Capability, Manifest, PrincipalId, manifest::PrincipalPattern};
+use schemas::{
+    Capability, PrincipalId, manifest::PrincipalPattern, permission::Asker, principal::UserRole,
+};
 
 use crate::Agent;
 
@@ -22,6 +25,8 @@ enum Term {
     Server(String),
     /// They accept tasks from whoever this covers.
     Accepts(String),
+    /// They are shared with whoever this covers.
+    SharedWith(String),
     /// They are this principal's.
     OwnedBy(String),
 }
@@ -81,6 +86,7 @@ impl Index {
     pub(crate) fn same(old: &Agent, new: &Agent) -> bool {
         old.owner == new.owner
             && old.manifest.capabilities == new.manifest.capabilities
+            && old.shared_with == new.shared_with
             && old.manifest.accepts_tasks_from == new.manifest.accepts_tasks_from
     }
 
@@ -133,21 +139,59 @@ impl Index {
         search.marks
     }
 
-    /// Everybody whom `from` may task; its manifest is absent for a person.
-    pub(crate) fn taskable_by(&self, from: &PrincipalId, manifest: Option<&Manifest>) -> Marks {
-        let mut marks = Marks::none(self);
-        self.add(&mut marks, &Term::Accepts("*".to_owned()));
-        self.add(&mut marks, &Term::Accepts(from.to_string()));
-        for end in 1..=from.as_str().len() {
-            let pattern = format!("{}*", &from.as_str()[..end]);
-            self.add(&mut marks, &Term::Accepts(pattern));
+    /// Everybody whom `from` may task.
+    pub(crate) fn taskable_by(&self, from: &Asker<'_>) -> Marks {
+        if from.role.is_some_and(UserRole::tasks_everything) {
+            return self.everybody();
         }
-        if let Some(manifest) = manifest {
+        let mut marks = self.open_to(from.id);
+        if let Some(manifest) = from.manifest {
             marks.keep(&self.covered_by(&manifest.can_task));
         }
-        self.add(&mut marks, &Term::OwnedBy(from.to_string()));
-        if let Ok(rank) = self.rank(from) {
+        self.add_own(&mut marks, from.id);
+        marks
+    }
+
+    /// Everybody of whom `viewer` may know who does not see everything.
+    pub(crate) fn visible_to(&self, viewer: &Asker<'_>) -> Marks {
+        let mut marks = self.open_to(viewer.id);
+        self.add_own(&mut marks, viewer.id);
+        if let Some(owner) = viewer.owner {
+            self.add(&mut marks, &Term::OwnedBy(owner.to_string()));
+        }
+        marks
+    }
+
+    /// An agent itself, and those that are its own.
+    pub(crate) fn own(&self, id: &PrincipalId) -> Marks {
+        let mut marks = Marks::none(self);
+        self.add_own(&mut marks, id);
+        marks
+    }
+
+    fn add_own(&self, marks: &mut Marks, id: &PrincipalId) {
+        self.add(marks, &Term::OwnedBy(id.to_string()));
+        if let Ok(rank) = self.rank(id) {
             marks.0[self.order[rank]] = 0;
+        }
+    }
+
+    fn everybody(&self) -> Marks {
+        let mut marks = Marks::none(self);
+        for slot in &self.order {
+            marks.0[*slot] = 0;
+        }
+        marks
+    }
+
+    /// Everybody who accepts tasks from the principal, or is shared with it.
+    fn open_to(&self, principal: &PrincipalId) -> Marks {
+        let mut marks = Marks::none(self);
+        let name = principal.as_str();
+        let beginnings = (0..=name.len()).map(|end| format!("{}*", &name[..end]));
+        for pattern in beginnings.chain([name.to_owned()]) {
+            self.add(&mut marks, &Term::SharedWith(pattern.clone()));
+            self.add(&mut marks, &Term::Accepts(pattern));
         }
         marks
     }
@@ -236,6 +280,7 @@ impl Term {
                 | Self::Under(..)
                 | Self::Server(_)
                 | Self::Accepts(_)
+                | Self::SharedWith(_)
                 | Self::OwnedBy(_),
                 _,
             ) => false,
@@ -264,6 +309,9 @@ fn terms(agent: &Agent) -> BTreeMap<Term, usize> {
     }
     for pattern in &manifest.accepts_tasks_from {
         place(Term::Accepts(pattern.as_str().to_owned()), 0);
+    }
+    for pattern in &agent.shared_with {
+        place(Term::SharedWith(pattern.as_str().to_owned()), 0);
     }
     place(Term::OwnedBy(agent.owner.to_string()), 0);
     terms

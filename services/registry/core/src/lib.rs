@@ -15,6 +15,7 @@ mod evolve;
 mod facts;
 mod index;
 mod presence;
+mod principals;
 mod query;
 mod react;
 mod state;
@@ -28,7 +29,15 @@ pub use facts::{
     ARCHIVE_AFTER_MS, Beat, Facts, Observation, SHOW_PRESENCE_EVERY_MS, SWEEP_EVERY_MS,
 };
 pub use presence::{LATE_INTERVALS, RECOVERY_BEATS};
-pub use query::{Answer, PAGE_DEFAULT, PAGE_MAX, Query, RELATIONS_MAX};
+pub use principals::{
+    ABUSES_RECORDED_MAX, Deed, GATEWAY, Grant, INVITES_OPEN_MAX, Invitation, InviteGrant, Key,
+    OVERSEERS_MAX, Offer, OfferedKey, Principal, Principals, PutOut, ROSTER_KEYS_MAX, Redeemed,
+    Redemption, Refusal, RosterContent, SealedToken, SignedOrder, TOKENS_LIVING_MAX, Token,
+    TokenTerms, sees_event,
+};
+pub use query::{
+    Answer, MembershipQuestion, PAGE_DEFAULT, PAGE_MAX, Query, Question, RELATIONS_MAX,
+};
 pub use react::Effect;
 pub use state::State;
 
@@ -62,13 +71,12 @@ impl Decider for Registry {
         evolve::evolve(state, event, recorded);
     }
 
-    fn react(_: &State, event: &RegistryEvent) -> Vec<Effect> {
-        react::react(event)
+    fn react(state: &State, event: &RegistryEvent) -> Vec<Effect> {
+        react::react(state, event)
     }
 
-    fn resume(_: &State) -> Vec<Effect> {
-        // Presence is shown anew with the next heartbeats.
-        Vec::new()
+    fn resume(state: &State) -> Vec<Effect> {
+        react::resume(state)
     }
 
     fn tell(facts: &mut Facts, moment: Moment) {

@@ -27,7 +27,14 @@ pub(crate) struct Verdict {
 
 /// Takes a heartbeat into the facts.
 pub(crate) fn observe(state: &State, facts: &mut Facts, observation: Observation) {
-    let Observation::Heard { by, heartbeat, at } = observation;
+    let (by, heartbeat, at) = match observation {
+        Observation::Heard { by, heartbeat, at } => (by, heartbeat, at),
+        Observation::Founders(founders) => {
+            facts.founders = founders;
+            facts.sweep = true;
+            return;
+        }
+    };
     let known = state.agent(&heartbeat.node).filter(|agent| {
         agent.listing != Listing::Deregistered && (by == heartbeat.node || by == agent.registrant)
     });

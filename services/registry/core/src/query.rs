@@ -1,7 +1,11 @@
 //! What the registry may be asked, and everything that it says in return.
 
 use schemas::{
-    PrincipalId,
+    Fault, PrincipalId,
+    enrolment::{
+        GetInvitesAnswer, GetPrincipalsAnswer, GetPrincipalsRequest, GetTokensAnswer, Membership,
+        OrderAnswer, SignedRoster, UnsealAnswer,
+    },
     registry::{
         AgentView, CanTaskAnswer, CanTaskRequest, CapabilitiesAnswer, DeregisterAnswer,
         GetAgentsAnswer, GetAgentsRequest, HeartbeatAnswer, RegisterAnswer, RelationshipsAnswer,
@@ -10,23 +14,29 @@ use schemas::{
 };
 use serde::Serialize;
 
-/// Agents on a page when the request names no limit.
+use crate::principals::{Grant, InviteGrant, RosterContent, SealedToken};
+
+/// Entries on a page when the request names no limit.
 pub const PAGE_DEFAULT: u32 = 100;
-/// Most agents on one page.
+/// Most entries on one page.
 pub const PAGE_MAX: u32 = 1000;
 /// Most agents in each list of a relationships answer.
 pub const RELATIONS_MAX: usize = 1000;
 
-/// Requests that change nothing.
+/// A request that changes nothing, and who makes it: everybody is answered with what they may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
-    /// Was the heartbeat that came with this query taken?
-    Heartbeat {
-        /// Who sent it.
-        caller: PrincipalId,
-        /// Whose heartbeat it was.
-        agent: PrincipalId,
-    },
+pub struct Query {
+    /// Who asks.
+    pub asker: PrincipalId,
+    /// What.
+    pub question: Question,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Was the heartbeat of this agent taken, that came with the question?
+    Heartbeat(PrincipalId),
     /// Which agents are there?
     GetAgents(GetAgentsRequest),
     /// What is known of one agent?
@@ -39,9 +49,27 @@ pub enum Query {
     CanTask(CanTaskRequest),
     /// Who may task whom, seen from one agent?
     Relationships(PrincipalId),
+    /// Who may take part?
+    Membership(MembershipQuestion),
 }
 
-/// What is said to a command or a query, in the form in which it is sent.
+/// What can be asked about who may take part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MembershipQuestion {
+    /// Who ever came in?
+    Principals(GetPrincipalsRequest),
+    /// Who may come in?
+    Invites,
+    /// Which tokens are there?
+    Tokens,
+    /// Who is out, and who may act everywhere?
+    Roster,
+    /// What is sealed under a token?
+    Unseal(String),
+}
+
+/// What is said to a command or a query, in the form in which it is sent; but what the core cannot
+/// sign, the server completes before it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
@@ -64,6 +92,32 @@ pub enum Answer {
     Relationships(RelationshipsAnswer),
     /// To `deregister`.
     Deregistered(DeregisterAnswer),
+    /// To `get-principals`.
+    Principals(GetPrincipalsAnswer),
+    /// To `get-invites`.
+    Invites(GetInvitesAnswer),
+    /// To `get-tokens`.
+    Tokens(GetTokensAnswer),
+    /// To `redeem` and `renew`; to be completed to [`Answer::Membership`].
+    Granted(Box<Grant>),
+    /// To an order that rotates keys; to be completed to [`Answer::Ordered`].
+    Rotated(Box<Grant>),
+    /// To an order that invites; to be completed to [`Answer::Ordered`].
+    Invited(Box<InviteGrant>),
+    /// To `get-roster`; to be completed to [`Answer::SignedRoster`].
+    Roster(Box<RosterContent>),
+    /// To `unseal`; to be completed to [`Answer::Unsealed`].
+    Sealed(Box<SealedToken>),
+    /// To `redeem` and `renew`.
+    Membership(Box<Membership>),
+    /// To `order`.
+    Ordered(Box<OrderAnswer>),
+    /// To `get-roster`.
+    SignedRoster(Box<SignedRoster>),
+    /// To `unseal`.
+    Unsealed(Box<UnsealAnswer>),
+    /// A refusal that is recorded; the server makes it an error.
+    Refused(Box<Fault>),
     /// To what time called for: nobody listens.
     Nothing,
 }

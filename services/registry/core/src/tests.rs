@@ -1,10 +1,19 @@
 //! Cases of the registry's rules: given events and facts, when a command, then events or a code.
 
+mod cast;
+mod enrolment;
+mod histories;
+mod invites;
+mod keys;
+mod people;
 mod presence;
 mod properties;
 mod queries;
 mod register;
+mod seats;
+mod sight;
 mod status;
+mod tokens;
 
 use decider::{Decider, Moment, Recorded};
 use schemas::{
@@ -16,7 +25,8 @@ use schemas::{
     sandbox::{SandboxReport, Tier},
 };
 
-use crate::{Answer, Command, Facts, Observation, Query, Registry, State};
+use crate::{Answer, Command, Facts, Observation, Query, Question, Registry, State};
+use cast::cast;
 
 /// When the events of a case were recorded, in milliseconds since the Unix epoch.
 const LONG_AGO_MS: u64 = 1_000_000;
@@ -36,15 +46,27 @@ fn check(
     assert_eq!(outcome, then);
 }
 
-/// Answers one query.
-fn ask(given: &[RegistryEvent], query: &Query) -> Result<Answer, Fault> {
-    Registry::answer(&state(given), query, &now()).map_err(Fault::from)
+/// Answers a question of somebody who sees everything.
+fn ask(given: &[RegistryEvent], question: Question) -> Result<Answer, Fault> {
+    ask_as("root", given, question)
 }
 
+fn ask_as(asker: &str, given: &[RegistryEvent], question: Question) -> Result<Answer, Fault> {
+    let query = Query { asker: id(asker), question };
+    Registry::answer(&state(given), &query, &now()).map_err(Fault::from)
+}
+
+/// The state in which the cast is seated and all of this happened.
 fn state(given: &[RegistryEvent]) -> State {
     let recorded = Recorded { at_ms: LONG_AGO_MS, term: 1 };
-    let history: Vec<_> = given.iter().map(|event| (event.clone(), recorded)).collect();
+    let happened = cast().into_iter().chain(given.iter().cloned());
+    let history: Vec<_> = happened.map(|event| (event, recorded)).collect();
     decider::replay::<Registry>(&history)
+}
+
+/// What is said in return to a command.
+fn answer_to(given: &[RegistryEvent], command: &Command) -> Answer {
+    Registry::decide(&state(given), command, &now()).unwrap().answer
 }
 
 /// Facts of a process that listens since 0 on the lease clock.

@@ -5,17 +5,23 @@
 
 #![forbid(unsafe_code)]
 
+mod complete;
+mod config;
+mod issuing;
+mod orders;
 mod pages;
 mod presence;
 mod project;
+mod push;
 mod requests;
 mod service;
 
+pub use config::{Issuing, IssuingError, RegistryConfig};
 pub use presence::PresenceRows;
 pub use service::RegistryService;
 
 use jetstream_config::KvBucket;
-use runtime::{HostConfig, HostError};
+use runtime::HostError;
 use schemas::subject::Bucket;
 use tokio::sync::watch;
 
@@ -24,12 +30,16 @@ use tokio::sync::watch;
 /// # Errors
 ///
 /// What only a person can mend; see [`HostError`].
-pub async fn serve(config: HostConfig, stop: watch::Receiver<bool>) -> Result<(), HostError> {
+pub async fn serve(
+    config: impl Into<RegistryConfig>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), HostError> {
+    let RegistryConfig { host, issuing } = config.into();
     let build = |context: runtime::HostContext| {
         let bucket = KvBucket::new(context.client.nats().clone(), Bucket::Presence);
-        Ok(RegistryService::new(PresenceRows::new(bucket)))
+        Ok(RegistryService::new(PresenceRows::new(bucket), context.client, issuing))
     };
-    runtime::host(config, build, stop).await
+    runtime::host(host, build, stop).await
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 
 use std::io;
 
-use schemas::registry::GetAgentsAnswer;
+use schemas::{enrolment::GetPrincipalsAnswer, registry::GetAgentsAnswer};
+use serde::Serialize;
 use serde_json::to_writer;
 
-/// Largest list of agents that is sent, in bytes; the broker takes messages of 1 MiB.
+/// Largest list that is sent, in bytes; the broker takes messages of 1 MiB.
 const PAGE_BYTES_MAX: usize = 768 * 1024;
 
 /// Counts what is written.
@@ -23,16 +24,29 @@ impl io::Write for Scales {
     }
 }
 
-/// Cuts a page after the last agent that fits. One always does: a registration is smaller.
+/// Cuts a page after the last agent that fits.
 pub(crate) fn fit(answer: &mut GetAgentsAnswer) {
+    if cut(&mut answer.agents) {
+        answer.next = answer.agents.last().map(|last| last.manifest.id.clone());
+    }
+}
+
+/// Cuts a page after the last principal that fits.
+pub(crate) fn fit_principals(answer: &mut GetPrincipalsAnswer) {
+    if cut(&mut answer.principals) {
+        answer.next = answer.principals.last().map(|last| last.id.clone());
+    }
+}
+
+/// Leaves out what does not fit; one entry always does. Says whether there was anything.
+fn cut(entries: &mut Vec<impl Serialize>) -> bool {
     let mut scales = Scales(0);
-    let fitting = answer.agents.iter().take_while(|agent| {
-        to_writer(&mut scales, agent).expect("views are plain structs with text keys");
+    let fitting = entries.iter().take_while(|entry| {
+        to_writer(&mut scales, entry).expect("views are plain structs with text keys");
         scales.0 <= PAGE_BYTES_MAX
     });
     let fitting = fitting.count().max(1);
-    if fitting < answer.agents.len() {
-        answer.agents.truncate(fitting);
-        answer.next = answer.agents.last().map(|last| last.manifest.id.clone());
-    }
+    let cut = fitting < entries.len();
+    entries.truncate(fitting);
+    cut
 }

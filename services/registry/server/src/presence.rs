@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jetstream_config::{KvBucket, Put, RowKind, StoreError, Written};
-use registry_core::Effect;
 use schemas::{PrincipalId, registry::Presence};
 use tokio::sync::Mutex;
 
@@ -25,12 +24,17 @@ impl PresenceRows {
         Self { bucket, revisions: Mutex::default() }
     }
 
-    /// Carries out an effect.
-    pub(crate) async fn perform(&self, effect: Effect) {
-        let rows: Vec<_> = match effect {
-            Effect::ShowPresence(heard) => heard.iter().map(shown).collect(),
-            Effect::HidePresence(agent) => vec![hidden(&agent)],
-        };
+    /// Lets others see these heartbeats.
+    pub(crate) async fn show(&self, heard: &[Presence]) {
+        self.put(heard.iter().map(shown).collect()).await;
+    }
+
+    /// Lets nobody see a heartbeat of `agent` any more.
+    pub(crate) async fn hide(&self, agent: &PrincipalId) {
+        self.put(vec![hidden(agent)]).await;
+    }
+
+    async fn put(&self, rows: Vec<Put>) {
         if let Err(error) = self.write(rows).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "writing heartbeats failed; the next ones are tried anew");

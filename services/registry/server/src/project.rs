@@ -1,4 +1,4 @@
-//! What an event leaves in `cortex_agents`, and how the live feed names it.
+//! What an event leaves in `cortex_agents` and `cortex_principals`, and how the live feed names it.
 
 use registry_core::State;
 use runtime::Row;
@@ -11,9 +11,42 @@ const PRINCIPAL: &str = "principal";
 
 /// The rows that an event changes. No id is ever forgotten, so no row is ever deleted.
 pub(crate) fn project(state: &State, event: &RegistryEvent) -> Vec<Row> {
-    let Some(agent) = event.agent() else { return Vec::new() };
-    let row = state.row(agent);
-    row.map(|view| Row::put(Bucket::Agents, agent.as_str(), &view)).into_iter().collect()
+    let id = event.principal();
+    let row = if event.agent().is_some() {
+        state.row(id).map(|view| Row::put(Bucket::Agents, id.as_str(), &view))
+    } else {
+        let row = state.principal_row(id).filter(|_| changes_principal(event));
+        row.map(|view| Row::put(Bucket::Principals, id.as_str(), &view))
+    };
+    row.into_iter().collect()
+}
+
+/// Whether what others see of a principal is another after the event.
+fn changes_principal(event: &RegistryEvent) -> bool {
+    match event {
+        RegistryEvent::PrincipalSeated { .. }
+        | RegistryEvent::InviteRedeemed { .. }
+        | RegistryEvent::EnrolmentConfirmed { .. }
+        | RegistryEvent::KeysRotated { .. }
+        | RegistryEvent::KeysRenewed { .. }
+        | RegistryEvent::KeyRevoked { .. }
+        | RegistryEvent::PrincipalEvicted { .. }
+        | RegistryEvent::PrincipalBanned { .. }
+        | RegistryEvent::RoleSet { .. } => true,
+        RegistryEvent::AgentRegistered { .. }
+        | RegistryEvent::AgentStatusChanged { .. }
+        | RegistryEvent::AgentStatusSet { .. }
+        | RegistryEvent::AgentStatusReleased { .. }
+        | RegistryEvent::AgentArchived { .. }
+        | RegistryEvent::AgentDeregistered { .. }
+        | RegistryEvent::AgentShared { .. }
+        | RegistryEvent::AgentUnshared { .. }
+        | RegistryEvent::OrderTaken { .. }
+        | RegistryEvent::InviteMade { .. }
+        | RegistryEvent::InviteAbused { .. }
+        | RegistryEvent::TokenCreated { .. }
+        | RegistryEvent::TokenRevoked { .. } => false,
+    }
 }
 
 /// What an event is about.

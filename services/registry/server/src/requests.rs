@@ -1,36 +1,74 @@
 //! Requests and heartbeats, from bytes to what the core understands.
 
-use registry_core::{Command, Observation, Query, Registry};
+use registry_core::{Command, MembershipQuestion, Observation, Query, Question, Registry};
 use runtime::{Caller, Request};
 use schemas::{
-    ErrorCode, Fault, Timestamp,
+    ErrorCode, Fault, PrincipalId, Timestamp,
     agent::Heartbeat,
-    registry::{
-        AgentRequest, CanTaskRequest, GetAgentsRequest, RegisterRequest, UpdateStatusRequest,
-        WhoCanRequest, verb,
+    enrolment::{
+        GetInvitesRequest, GetRosterRequest, GetTokensRequest, OrderRequest, RedeemRequest,
+        RenewRequest, UnsealRequest,
     },
+    registry::{AgentRequest, RegisterRequest, UpdateStatusRequest, verb},
     strict, subject,
 };
 
+use crate::{Issuing, complete::issues_nothing, orders};
+
 /// Reads a request.
-pub(crate) fn read(verb: &str, body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> {
+pub(crate) fn read(
+    issuing: Option<&Issuing>,
+    verb: &str,
+    body: &[u8],
+    caller: &Caller,
+) -> Result<Request<Registry>, Fault> {
+    let ask = |question| Ok(query(caller, question));
     match verb {
         verb::REGISTER => register(body, caller),
         verb::HEARTBEAT => heartbeat(body, caller),
-        verb::GET_AGENTS => {
-            strict::parse::<GetAgentsRequest>(body).map(|it| Request::Query(Query::GetAgents(it)))
-        }
-        verb::GET_AGENT => about(body, Query::GetAgent),
-        verb::WHO_CAN => {
-            strict::parse::<WhoCanRequest>(body).map(|it| Request::Query(Query::WhoCan(it)))
-        }
-        verb::GET_CAPABILITIES => about(body, Query::GetCapabilities),
-        verb::CAN_TASK => {
-            strict::parse::<CanTaskRequest>(body).map(|it| Request::Query(Query::CanTask(it)))
-        }
+        verb::GET_AGENTS => ask(Question::GetAgents(strict::parse(body)?)),
+        verb::GET_AGENT => ask(Question::GetAgent(named(body)?)),
+        verb::WHO_CAN => ask(Question::WhoCan(strict::parse(body)?)),
+        verb::GET_CAPABILITIES => ask(Question::GetCapabilities(named(body)?)),
+        verb::CAN_TASK => ask(Question::CanTask(strict::parse(body)?)),
         verb::UPDATE_STATUS => update_status(body, caller),
-        verb::RELATIONSHIPS => about(body, Query::Relationships),
+        verb::RELATIONSHIPS => ask(Question::Relationships(named(body)?)),
         verb::DEREGISTER => deregister(body, caller),
+        // An order is taken once and a redemption is one key set's, however often they come; their
+        // answers are made anew, for they carry logins that run out.
+        verb::ORDER => {
+            strict::parse::<OrderRequest>(body)?;
+            let issuing = issuing.ok_or_else(issues_nothing)?;
+            orders::order(issuing, body, caller).map(Request::Unrepeatable)
+        }
+        verb::REDEEM => {
+            strict::parse::<RedeemRequest>(body)?;
+            let issuing = issuing.ok_or_else(issues_nothing)?;
+            orders::redeem(issuing, body, caller).map(Request::Unrepeatable)
+        }
+        verb::RENEW => {
+            strict::parse::<RenewRequest>(body)?;
+            Ok(Request::Unrepeatable(Command::Renew { caller: caller.principal.clone() }))
+        }
+        verb::GET_ROSTER => {
+            strict::parse::<GetRosterRequest>(body)?;
+            ask(Question::Membership(MembershipQuestion::Roster))
+        }
+        verb::GET_PRINCIPALS => {
+            ask(Question::Membership(MembershipQuestion::Principals(strict::parse(body)?)))
+        }
+        verb::GET_INVITES => {
+            strict::parse::<GetInvitesRequest>(body)?;
+            ask(Question::Membership(MembershipQuestion::Invites))
+        }
+        verb::GET_TOKENS => {
+            strict::parse::<GetTokensRequest>(body)?;
+            ask(Question::Membership(MembershipQuestion::Tokens))
+        }
+        verb::UNSEAL => {
+            let UnsealRequest { token } = strict::parse(body)?;
+            ask(Question::Membership(MembershipQuestion::Unseal(token)))
+        }
         unknown => {
             let message = format!("the registry does not know {unknown:?}");
             Err(Fault::new(ErrorCode::UnknownVerb, message))
@@ -59,7 +97,8 @@ fn register(body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> {
 fn heartbeat(body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> {
     let heartbeat: Heartbeat = strict::parse(body)?;
     let (by, at) = (caller.principal.clone(), Timestamp(caller.now_ms));
-    let query = Query::Heartbeat { caller: by.clone(), agent: heartbeat.node.clone() };
+    let question = Question::Heartbeat(heartbeat.node.clone());
+    let query = Query { asker: by.clone(), question };
     let observation = Observation::Heard { by, heartbeat: Box::new(heartbeat), at };
     Ok(Request::Observe(observation, query))
 }
@@ -74,9 +113,10 @@ fn deregister(body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> 
     Ok(Request::Command(Command::Deregister { caller: caller.principal.clone(), agent }))
 }
 
-fn about(
-    body: &[u8],
-    query: fn(schemas::PrincipalId) -> Query,
-) -> Result<Request<Registry>, Fault> {
-    strict::parse::<AgentRequest>(body).map(|request| Request::Query(query(request.id)))
+fn named(body: &[u8]) -> Result<PrincipalId, Fault> {
+    strict::parse::<AgentRequest>(body).map(|request| request.id)
+}
+
+fn query(caller: &Caller, question: Question) -> Request<Registry> {
+    Request::Query(Query { asker: caller.principal.clone(), question })
 }

@@ -1,11 +1,15 @@
 //! Requests, rows and pages, without a broker.
 
+mod fixture;
+mod issuing;
+mod orders;
+
 use decider::Decider;
-use registry_core::{Answer, Command, Observation, Query, Recorded, Registry, State};
+use registry_core::{Answer, Command, Observation, Query, Question, Recorded, Registry, State};
 use runtime::{Caller, Request, Service};
 use schemas::{
     Capability, Cursor, ErrorCode, Fault, PrincipalId, Timestamp,
-    registry::{AgentView, GetAgentsAnswer, RegistryEvent, verb},
+    registry::{AgentView, GetAgentsAnswer, GetAgentsRequest, RegistryEvent, verb},
     subject::Bucket,
 };
 use serde_json::{Value, json};
@@ -52,17 +56,18 @@ fn a_body_that_makes_no_sense_is_refused_with_its_code() {
 
 #[test]
 fn an_empty_body_lists_everybody() {
-    assert!(matches!(read(verb::GET_AGENTS, ""), Ok(Request::Query(Query::GetAgents(_)))));
+    let Ok(Request::Query(Query { asker, question })) = read(verb::GET_AGENTS, "") else {
+        panic!("no query");
+    };
+    assert_eq!((asker, question), (id("alice"), Question::GetAgents(GetAgentsRequest::default())));
 }
 
 #[test]
 fn a_heartbeat_by_request_is_of_its_sender() {
     match read(verb::HEARTBEAT, r#"{"node":"web"}"#) {
-        Ok(Request::Observe(
-            Observation::Heard { by, at, .. },
-            Query::Heartbeat { caller, agent },
-        )) => {
-            assert_eq!((by, caller, agent), (id("alice"), id("alice"), id("web")));
+        Ok(Request::Observe(Observation::Heard { by, at, .. }, Query { asker, question })) => {
+            assert_eq!((by, asker), (id("alice"), id("alice")));
+            assert_eq!(question, Question::Heartbeat(id("web")));
             assert_eq!(at, Timestamp(7));
         }
         _ => panic!("no heartbeat"),
@@ -144,7 +149,7 @@ fn manifest(name: &str) -> Value {
 
 fn read(verb: &str, body: &str) -> Result<Request<Registry>, Fault> {
     let caller = Caller { principal: id("alice"), trace: None, now_ms: 7 };
-    requests::read(verb, body.as_bytes(), &caller)
+    requests::read(None, verb, body.as_bytes(), &caller)
 }
 
 fn id(name: &str) -> PrincipalId {

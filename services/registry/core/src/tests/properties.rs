@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use decider::Recorded;
 use proptest::prelude::*;
-use schemas::{
-    permission::denials,
-    registry::{UpdateStatusRequest, WhoCanRequest},
-};
+use schemas::registry::{UpdateStatusRequest, WhoCanRequest};
 
 use super::*;
 
+/// Agents, two people, and a name that nobody has.
 const NAMES: [&str; 5] = ["a", "a-b", "ab", "b", "b-c"];
 const CAPABILITIES: [&str; 14] = [
     "*",
@@ -162,7 +160,9 @@ fn command(step: &Step) -> Command {
 
 /// Decides the steps one after another, as a live registry would.
 fn run(steps: &[Step]) -> (State, Vec<(RegistryEvent, Recorded)>) {
-    let (mut state, mut history) = (State::default(), Vec::new());
+    let recorded = Recorded { at_ms: LONG_AGO_MS, term: 1 };
+    let mut history: Vec<_> = cast().into_iter().map(|event| (event, recorded)).collect();
+    let mut state = decider::replay::<Registry>(&history);
     for (step, at_ms) in steps.iter().zip(NOW_MS..) {
         let facts = if matches!(step, Step::Silence) { at(100_000) } else { at(1_000) };
         let Ok(decided) = Registry::decide(&state, &command(step), &facts) else { continue };
@@ -190,8 +190,8 @@ fn indexed(
     from: Option<&PrincipalId>,
 ) -> Vec<(PrincipalId, Capability)> {
     let request = WhoCanRequest { capability: wanted.clone(), from: from.cloned(), limit: None };
-    let Ok(Answer::WhoCan(answer)) = Registry::answer(state, &Query::WhoCan(request), &now())
-    else {
+    let query = Query { asker: id("root"), question: Question::WhoCan(request) };
+    let Ok(Answer::WhoCan(answer)) = Registry::answer(state, &query, &now()) else {
         panic!("no answer to who-can");
     };
     answer.agents.into_iter().map(|able| (able.id, able.granted_by)).collect()
@@ -202,9 +202,8 @@ fn scanned(
     wanted: &Capability,
     from: Option<&PrincipalId>,
 ) -> Vec<(PrincipalId, Capability)> {
-    let permitted = |agent: &crate::Agent| {
-        from.is_none_or(|from| denials(state.asker(from), agent.as_target()).is_empty())
-    };
+    let permitted =
+        |agent: &crate::Agent| from.is_none_or(|from| state.denials(from, agent).is_empty());
     let listed = state.agents().filter(|agent| agent.is_listed());
     listed
         .filter(|agent| permitted(agent))

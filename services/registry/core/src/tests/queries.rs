@@ -110,8 +110,8 @@ fn who_deregisters_itself_gains_nothing_by_it() {
 
 #[test]
 fn the_reasons_are_sentences_with_names() {
-    let query = Query::CanTask(CanTaskRequest { from: id("alice"), to: id("web") });
-    let Ok(Answer::CanTask(answer)) = ask(&[registered(manifest("web"))], &query) else {
+    let query = Question::CanTask(CanTaskRequest { from: id("alice"), to: id("web") });
+    let Ok(Answer::CanTask(answer)) = ask(&[registered(manifest("web"))], query) else {
         panic!("no answer to can-task");
     };
     let reason = "the manifest of web does not name alice in accepts_tasks_from";
@@ -120,15 +120,15 @@ fn the_reasons_are_sentences_with_names() {
 
 #[test]
 fn nobody_is_found_who_is_not_there() {
-    for query in [
-        Query::GetAgent(id("nobody")),
-        Query::GetCapabilities(id("nobody")),
-        Query::Relationships(id("nobody")),
-        Query::CanTask(CanTaskRequest { from: id("alice"), to: id("nobody") }),
-        Query::Heartbeat { caller: id("nobody"), agent: id("nobody") },
+    for question in [
+        Question::GetAgent(id("nobody")),
+        Question::GetCapabilities(id("nobody")),
+        Question::Relationships(id("nobody")),
+        Question::CanTask(CanTaskRequest { from: id("alice"), to: id("nobody") }),
+        Question::Heartbeat(id("nobody")),
     ] {
-        let fault = ask(&[], &query).unwrap_err();
-        assert_eq!(fault.code, ErrorCode::AgentNotFound, "{query:?}");
+        let fault = ask(&[], question.clone()).unwrap_err();
+        assert_eq!(fault.code, ErrorCode::AgentNotFound, "{question:?}");
         assert!(fault.message.contains("nobody"), "{fault}");
     }
 }
@@ -184,7 +184,7 @@ fn a_limit_or_label_that_makes_no_sense_is_refused() {
         GetAgentsRequest { limit: Some(PAGE_MAX + 1), ..any() },
         GetAgentsRequest { label: Some("=x".to_owned()), ..any() },
     ] {
-        let fault = ask(&[], &Query::GetAgents(request)).unwrap_err();
+        let fault = ask(&[], Question::GetAgents(request)).unwrap_err();
         assert_eq!(fault.code, ErrorCode::InvalidValue);
     }
 }
@@ -192,7 +192,7 @@ fn a_limit_or_label_that_makes_no_sense_is_refused() {
 #[test]
 fn an_agent_that_was_deregistered_can_still_be_looked_at() {
     let given = [registered(manifest("web")), deregistered("web", "web")];
-    let Ok(Answer::Agent(view)) = ask(&given, &Query::GetAgent(id("web"))) else {
+    let Ok(Answer::Agent(view)) = ask(&given, Question::GetAgent(id("web"))) else {
         panic!("no answer to get-agent");
     };
     assert_eq!((view.archived, view.status), (true, AgentStatus::Offline));
@@ -233,19 +233,21 @@ fn a_long_relationship_says_that_it_was_cut() {
 fn a_heartbeat_by_request_tells_when_the_next_one_is_expected() {
     let given = [registered_by("alice", manifest("webhook"))];
     for caller in ["webhook", "alice"] {
-        let query = Query::Heartbeat { caller: id(caller), agent: id("webhook") };
-        let Ok(Answer::Heartbeat(answer)) = ask(&given, &query) else {
+        let question = Question::Heartbeat(id("webhook"));
+        let Ok(Answer::Heartbeat(answer)) = ask_as(caller, &given, question) else {
             panic!("no answer to heartbeat");
         };
         assert_eq!(answer.next_within, 10);
     }
-    let stranger = Query::Heartbeat { caller: id("mallory"), agent: id("webhook") };
-    assert_eq!(ask(&given, &stranger).unwrap_err().code, ErrorCode::NotAllowed);
+    let question = || Question::Heartbeat(id("webhook"));
+    let refused = |who| ask_as(who, &given, question()).unwrap_err().code;
+    assert_eq!(refused("root"), ErrorCode::NotAllowed);
+    assert_eq!(refused("bob"), ErrorCode::AgentNotFound);
 }
 
 fn who_can(given: &[RegistryEvent], wanted: &str, from: Option<&str>) -> String {
     let request = WhoCanRequest { capability: can(wanted), from: from.map(id), limit: None };
-    let Ok(Answer::WhoCan(answer)) = ask(given, &Query::WhoCan(request)) else {
+    let Ok(Answer::WhoCan(answer)) = ask(given, Question::WhoCan(request)) else {
         panic!("no answer to who-can");
     };
     let found = answer.agents.iter().map(|able| format!("{}={}", able.id, able.granted_by));
@@ -253,22 +255,22 @@ fn who_can(given: &[RegistryEvent], wanted: &str, from: Option<&str>) -> String 
 }
 
 fn denials(given: &[RegistryEvent], from: &str, to: &str) -> Vec<Denial> {
-    let query = Query::CanTask(CanTaskRequest { from: id(from), to: id(to) });
-    match ask(given, &query) {
+    let query = Question::CanTask(CanTaskRequest { from: id(from), to: id(to) });
+    match ask(given, query) {
         Ok(Answer::CanTask(answer)) => answer.denials,
         other => panic!("{other:?} is no answer to can-task"),
     }
 }
 
 fn relationships(given: &[RegistryEvent], name: &str) -> RelationshipsAnswer {
-    match ask(given, &Query::Relationships(id(name))) {
+    match ask(given, Question::Relationships(id(name))) {
         Ok(Answer::Relationships(answer)) => answer,
         other => panic!("{other:?} is no answer to relationships"),
     }
 }
 
 fn list(given: &[RegistryEvent], request: &GetAgentsRequest) -> GetAgentsAnswer {
-    match ask(given, &Query::GetAgents(request.clone())) {
+    match ask(given, Question::GetAgents(request.clone())) {
         Ok(Answer::Agents(answer)) => answer,
         other => panic!("{other:?} is no answer to get-agents"),
     }

@@ -2,7 +2,10 @@
 
 use schemas::registry::AgentView;
 
-use super::*;
+use super::{
+    cast::{evicted, invite_made},
+    *,
+};
 
 #[test]
 fn an_agent_registers_itself() {
@@ -23,14 +26,6 @@ fn registering_otherwise_is_recorded() {
 }
 
 #[test]
-fn another_owner_alone_is_recorded() {
-    let given = [registered(manifest("web"))];
-    let request = RegisterRequest { manifest: manifest("web"), owner: Some(id("bob")), node: None };
-    let command = Command::Register { caller: id("web"), request: Box::new(request) };
-    check(&given, &now(), &command, Ok(vec![owned("web", "bob")]));
-}
-
-#[test]
 fn another_principal_cannot_take_an_id() {
     let given = [registered(manifest("web"))];
     let thief = register("thief", manifest("web"));
@@ -44,6 +39,9 @@ fn an_id_stays_with_its_registrant_after_it_was_deregistered_or_archived() {
         let thief = register("thief", manifest("web"));
         check(&given, &now(), &thief, Err(ErrorCode::AgentIdTaken));
     }
+    let given = [registered_by("alice", manifest("hook")), deregistered("hook", "alice")];
+    let thief = register("thief", manifest("hook"));
+    check(&given, &now(), &thief, Err(ErrorCode::AgentIdTaken));
 }
 
 #[test]
@@ -90,10 +88,91 @@ fn a_manifest_is_checked() {
 }
 
 #[test]
-fn the_owner_may_be_named() {
-    let request = RegisterRequest { manifest: manifest("web"), owner: Some(id("bob")), node: None };
-    let command = Command::Register { caller: id("web"), request: Box::new(request) };
-    assert_eq!(view_after(&[], &command).owner, id("bob"));
+fn an_enrolled_agent_is_of_whoever_its_invite_said() {
+    let claim = Command::Register { caller: id("web"), request: claiming("web", "bob") };
+    assert_eq!(view_after(&[], &claim).owner, id("web"));
+}
+
+#[test]
+fn only_those_who_oversee_register_agents_for_others() {
+    let command =
+        |caller: &str| Command::Register { caller: id(caller), request: claiming("hook", "bob") };
+    for overseer in ["root", "olga"] {
+        assert_eq!(view_after(&[], &command(overseer)).owner, id("bob"));
+    }
+    for other in ["alice", "audrey", "web"] {
+        check(&[], &now(), &command(other), Err(ErrorCode::NotAllowed));
+    }
+    assert_eq!(view_after(&[], &command("bob")).owner, id("bob"));
+    let nobody = Command::Register { caller: id("root"), request: claiming("hook", "nobody") };
+    check(&[], &now(), &nobody, Err(ErrorCode::PrincipalNotFound));
+}
+
+#[test]
+fn only_who_is_enrolled_as_an_agent_registers_a_node() {
+    let node = |caller: &str| register_node(caller, caller, report());
+    check(&[], &now(), &node("nobody"), Err(ErrorCode::PrincipalNotFound));
+    check(&[], &now(), &node("alice"), Err(ErrorCode::NotAllowed));
+    check(&[], &now(), &register("nobody", manifest("hook")), Err(ErrorCode::PrincipalNotFound));
+    let out = [evicted("web")];
+    check(&out, &now(), &node("web"), Err(ErrorCode::PrincipalOut));
+    let out = [evicted("alice")];
+    check(&out, &now(), &register("alice", manifest("hook")), Err(ErrorCode::PrincipalOut));
+}
+
+#[test]
+fn the_id_of_a_principal_cannot_be_squatted_nor_one_that_was_promised() {
+    let promised = [invite_made("new-node", "bob")];
+    for (given, name) in [
+        (&[][..], "db"),
+        (&[], "bob"),
+        (&[], "scheduler"),
+        (&[], "gateway"),
+        (&[], "invite-1"),
+        (&promised, "new-node"),
+        (&[evicted("db")], "db"),
+    ] {
+        for caller in ["alice", "root"] {
+            let squatter = register(caller, manifest(name));
+            check(given, &now(), &squatter, Err(ErrorCode::AgentIdTaken));
+        }
+    }
+}
+
+#[test]
+fn a_manifest_stays_within_what_the_invite_allowed() {
+    let mut server = manifest("bound");
+    server.capabilities.mcp_servers = vec![can("proxmox")];
+    let mut other = manifest("bound");
+    other.capabilities.mcp_servers = vec![can("k3s")];
+    for (manifest, allowed) in [
+        (with_tools("bound", &["shell.exec", "proxmox.create_vm", "proxmox.*"]), true),
+        (server, true),
+        (with_tools("bound", &["git.push@v2"]), true),
+        (with_tools("bound", &["shell.exec@v1"]), true),
+        (with_tools("bound", &["git.push"]), false),
+        (with_tools("bound", &["git.push@v1"]), false),
+        (with_tools("bound", &["shell.*"]), false),
+        (with_tools("bound", &["*"]), false),
+        (other, false),
+    ] {
+        let command = register("bound", manifest.clone());
+        let then = if allowed {
+            Ok(vec![owned_by("alice", manifest)])
+        } else {
+            Err(ErrorCode::ManifestExceedsInvite)
+        };
+        check(&[], &now(), &command, then);
+    }
+}
+
+#[test]
+fn who_is_invited_takes_over_what_its_inviter_registered_for_it() {
+    let given = [registered_by("alice", manifest("bound"))];
+    let online = changed("bound", AgentStatus::Offline, AgentStatus::Online, "it registered");
+    let then = Ok(vec![owned_by("alice", manifest("bound")), online]);
+    check(&given, &now(), &register("bound", manifest("bound")), then);
+    check(&given, &now(), &register("alice", manifest("bound")), Err(ErrorCode::AgentIdTaken));
 }
 
 #[test]
@@ -113,7 +192,9 @@ fn registrant_and_owner_deregister_and_nobody_else() {
     for caller in ["web", "alice"] {
         check(&given, &now(), &deregister(caller), Ok(vec![deregistered("web", caller)]));
     }
-    check(&given, &now(), &deregister("mallory"), Err(ErrorCode::NotAllowed));
+    check(&given, &now(), &deregister("root"), Ok(vec![deregistered("web", "root")]));
+    check(&given, &now(), &deregister("olga"), Err(ErrorCode::NotAllowed));
+    check(&given, &now(), &deregister("bob"), Err(ErrorCode::AgentNotFound));
     check(&[], &now(), &deregister("web"), Err(ErrorCode::AgentNotFound));
 }
 
@@ -131,6 +212,17 @@ fn deregistering_twice_changes_nothing() {
 
 fn deregister(caller: &str) -> Command {
     Command::Deregister { caller: id(caller), agent: id("web") }
+}
+
+fn claiming(name: &str, owner: &str) -> Box<RegisterRequest> {
+    Box::new(RegisterRequest { manifest: manifest(name), owner: Some(id(owner)), node: None })
+}
+
+/// An agent that registered itself and belongs to somebody else.
+fn owned_by(owner: &str, manifest: Manifest) -> RegistryEvent {
+    let registrant = manifest.id.clone();
+    let manifest = Box::new(manifest);
+    RegistryEvent::AgentRegistered { manifest, node: None, registrant, owner: id(owner) }
 }
 
 pub(super) fn owned(name: &str, owner: &str) -> RegistryEvent {

@@ -19,8 +19,10 @@ fn owner_registrant_and_the_agent_itself_set_a_status() {
         let when = update(caller, "webhook", AgentStatus::Maintenance);
         check(&given, &now(), &when, Ok(vec![then]));
     }
-    let stranger = update("mallory", "webhook", AgentStatus::Maintenance);
-    check(&given, &now(), &stranger, Err(ErrorCode::NotAllowed));
+    for (other, code) in [("olga", ErrorCode::NotAllowed), ("thief", ErrorCode::AgentNotFound)] {
+        let when = update(other, "webhook", AgentStatus::Maintenance);
+        check(&given, &now(), &when, Err(code));
+    }
 }
 
 #[test]

@@ -1,0 +1,1 @@
+//! What tests of the registry sign and are signed with.

@@ -1,0 +1,1 @@
+//! What was granted, as it is sent.

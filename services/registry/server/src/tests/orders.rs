@@ -1,0 +1,1 @@
+//! Orders and redemptions, from bytes to what the core understands.
