@@ -15,7 +15,9 @@ use std::{
 
 use jetstream_config::server_config::{Account, Operator};
 use schemas::{ErrorCode, Fault};
-use trust::nats::{AccountClaims, AccountKind, Jwt, Nkey, NkeyKind, PublicNkey, Role, Scope};
+use trust::nats::{
+    AccountClaims, AccountKind, Issuer, IssuerSeeds, Jwt, Nkey, NkeyKind, PublicNkey,
+};
 use zeroize::Zeroizing;
 
 use crate::{clock::now_s, commands::serve::chain, home::Home};
@@ -128,14 +130,30 @@ impl Authority {
     pub fn operator(&self) -> Result<Operator, Fault> {
         // A broker keeps what it has unless what it is given is later.
         let later_s = self.pushed()?.issued_at_s.saturating_add(1).max(now_s());
-        let system = self.sign(&self.system_claims()?, now_s())?;
-        let cortex = self.sign(&self.cortex_claims()?, later_s)?;
+        let cortex = self.issuer()?.account_jwt(&self.revocations()?, later_s);
+        let account =
+            |key: &String, jwt: Jwt| Account { key: key.clone(), jwt: jwt.as_str().to_owned() };
         Ok(Operator {
             jwt: self.kept.operator_jwt.clone(),
             system_account: self.kept.system_account.clone(),
             accounts_dir: self.accounts_dir.clone(),
-            accounts: vec![system, cortex],
+            accounts: vec![
+                account(&self.kept.system_account, self.system_jwt()?),
+                account(&self.kept.account, cortex),
+            ],
         })
+    }
+
+    /// Makes logins, and the account that they are in.
+    fn issuer(&self) -> Result<Issuer, Fault> {
+        let seeds = IssuerSeeds {
+            name: &self.cluster,
+            operator_signing_seed: self.kept.signing_seed.as_ref(),
+            account: &self.kept.account,
+            system_account: &self.kept.system_account,
+            roles: &self.kept.roles,
+        };
+        Issuer::from_seeds(seeds).map_err(|error| unusable(&error))
     }
 
     /// What the service that lets others in is given.
@@ -163,41 +181,16 @@ impl Authority {
         Pushed::read(&self.accounts_dir, &self.kept.account, &signer)
     }
 
-    fn sign(&self, claims: &AccountClaims, issued_at_s: u64) -> Result<Account, Fault> {
-        let signing = self.kept.signing_seed.key(NkeyKind::Operator)?;
-        let jwt = claims.sign(&signing, issued_at_s).map_err(|error| unusable(&error))?;
-        Ok(Account { key: claims.account.to_string(), jwt: jwt.as_str().to_owned() })
-    }
-
-    fn system_claims(&self) -> Result<AccountClaims, Fault> {
+    fn system_jwt(&self) -> Result<Jwt, Fault> {
         let signing_keys = vec![self.kept.system_seed.key(NkeyKind::Account)?.public()];
-        Ok(AccountClaims {
+        let claims = AccountClaims {
             account: public(NkeyKind::Account, &self.kept.system_account)?,
             name: format!("{}-system", self.cluster),
             kind: AccountKind::System { signing_keys },
             revocations: BTreeMap::new(),
-        })
-    }
-
-    fn cortex_claims(&self) -> Result<AccountClaims, Fault> {
-        let scope = |role| Ok::<_, Fault>(Scope { role, key: self.scope(role)?.public() });
-        Ok(AccountClaims {
-            account: public(NkeyKind::Account, &self.kept.account)?,
-            name: self.cluster.clone(),
-            kind: AccountKind::Cortex {
-                system: public(NkeyKind::Account, &self.kept.system_account)?,
-                scopes: Role::ALL.into_iter().map(scope).collect::<Result<_, _>>()?,
-            },
-            revocations: self.revocations()?,
-        })
-    }
-
-    fn scope(&self, role: Role) -> Result<Nkey, Fault> {
-        let seed = self.kept.roles.get(role.as_str()).ok_or_else(|| {
-            let message = format!("there is no key that makes users of role {role}");
-            Fault::new(ErrorCode::ConfigInvalid, message)
-        })?;
-        seed.key(NkeyKind::Account)
+        };
+        let signing = self.kept.signing_seed.key(NkeyKind::Operator)?;
+        claims.sign(&signing, now_s()).map_err(|error| unusable(&error))
     }
 }
 

@@ -131,6 +131,12 @@ impl From<Seed> for String {
     }
 }
 
+impl AsRef<str> for Seed {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Seed {
     pub(super) fn of(key: &Nkey) -> Self {
         Self(key.seed())

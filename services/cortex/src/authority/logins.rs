@@ -73,38 +73,52 @@ impl Authority {
             return Ok(Renewal::Out);
         }
         let now_s = now_s();
-        let until_s = now_s.saturating_add(lifetime_s);
-        let jwt = self.jwt(user, key, (now_s, until_s))?;
+        let jwt = self.jwt(user, key, (now_s, lifetime_s))?;
         let text = match file {
             Ok(file) => file.with(&jwt)?,
             Err(key) => Creds::new(&jwt, key).map_err(|error| unusable(&error))?.to_file(),
         };
         write_private(path, text.as_bytes())?;
-        Ok(Renewal::Until(until_s))
+        Ok(Renewal::Until(now_s.saturating_add(lifetime_s)))
     }
 
-    fn jwt(&self, user: &User, key: PublicNkey, (from_s, to_s): (u64, u64)) -> Result<Jwt, Fault> {
-        let account = match user.role {
-            Some(_) => &self.kept.account,
-            None => &self.kept.system_account,
-        };
+    /// Lets the one whose key is in the file at `login` come back for `lifetime_s` seconds after what
+    /// it logs in with has ended, and do nothing else.
+    ///
+    /// # Errors
+    ///
+    /// `CONFIG_INVALID` when a file cannot be read, made or written.
+    pub fn let_renew(&self, login: &Path, path: &Path, lifetime_s: u64) -> Result<(), Fault> {
+        let Some(file) = read(login)? else { return Ok(()) };
+        let principal = PrincipalId::parse(&file.creds.summary().name);
+        let user = User::new(principal.map_err(|error| unusable(&error))?, Role::Renewer);
+        let now_s = now_s();
+        let jwt = self.jwt(&user, file.key()?, (now_s, lifetime_s))?;
+        Ok(write_private(path, file.with(&jwt)?.as_bytes())?)
+    }
+
+    fn jwt(
+        &self,
+        user: &User,
+        key: PublicNkey,
+        (now_s, lifetime_s): (u64, u64),
+    ) -> Result<Jwt, Fault> {
+        let User { principal, role } = user;
+        if let Some(role) = *role {
+            let jwt = self.issuer()?.user_jwt(principal, role, &key, now_s, lifetime_s);
+            return jwt.map_err(|error| unusable(&error));
+        }
         let claims = UserClaims {
-            principal: user.principal.clone(),
+            principal: principal.clone(),
             // In the account of the servers roles mean nothing.
-            role: user.role.unwrap_or(Role::Admin),
+            role: Role::Admin,
             key,
-            account: public(NkeyKind::Account, account)?,
-            issued_at_s: from_s,
-            expires_at_s: Some(to_s),
+            account: public(NkeyKind::Account, &self.kept.system_account)?,
+            issued_at_s: now_s,
+            expires_at_s: Some(now_s.saturating_add(lifetime_s)),
         };
-        let signed = match user.role {
-            Some(role) => claims.sign(&self.scope(role)?).map_err(|error| unusable(&error))?,
-            None => {
-                let signing = self.kept.system_seed.key(NkeyKind::Account)?;
-                claims.sign_for_system(&signing).map_err(|error| unusable(&error))?
-            }
-        };
-        Ok(signed)
+        let signing = self.kept.system_seed.key(NkeyKind::Account)?;
+        claims.sign_for_system(&signing).map_err(|error| unusable(&error))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 use super::*;
 use crate::files::write_private;
 use schemas::PrincipalId;
-use trust::nats::{Creds, Summary};
+use trust::nats::{Creds, Role, Summary};
 
 const HOUR_S: u64 = 3600;
 
@@ -15,6 +15,21 @@ fn summary(path: &Path) -> Summary {
 
 fn web(role: Role) -> User {
     User::new(PrincipalId::parse("web").unwrap(), role)
+}
+
+fn signer(authority: &Authority, role: Role) -> String {
+    let key = authority.kept.roles[role.as_str()].key(NkeyKind::Account).unwrap();
+    key.public().to_string()
+}
+
+/// Who is out by the account that the broker is given.
+fn revoked(authority: &Authority) -> BTreeMap<PublicNkey, u64> {
+    let operator = authority.operator().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let Account { key, jwt } = &operator.accounts[1];
+    fs::write(dir.path().join(format!("{key}.jwt")), jwt).unwrap();
+    let signer = authority.kept.signing_seed.key(NkeyKind::Operator).unwrap().public();
+    Pushed::read(dir.path(), key, &signer).unwrap().revocations
 }
 
 fn ensure(home: &Home) -> Authority {
@@ -69,7 +84,7 @@ fn a_renewal_keeps_the_key_and_lasts_as_long_as_it_says() {
         panic!("it is out")
     };
     let first = summary(&path);
-    assert_eq!(first.issuer, ours.scope(Role::Node).unwrap().public().as_str());
+    assert_eq!(first.issuer, signer(&ours, Role::Node));
     assert_eq!((first.expires_at_s, first.name.as_str()), (Some(until_s), "web"));
     assert!(before_s + HOUR_S <= until_s && until_s <= now_s() + HOUR_S, "{first:?}");
     ours.renew(&path, &user, 2 * HOUR_S).unwrap();
@@ -79,7 +94,7 @@ fn a_renewal_keeps_the_key_and_lasts_as_long_as_it_says() {
     // Another authority vouches for the same key, another principal has another one.
     others.renew(&path, &web(Role::Person), HOUR_S).unwrap();
     let third = summary(&path);
-    assert_eq!(third.issuer, others.scope(Role::Person).unwrap().public().as_str());
+    assert_eq!(third.issuer, signer(&others, Role::Person));
     assert_eq!(third.subject, first.subject);
     let eve = User::new(PrincipalId::parse("eve").unwrap(), Role::Person);
     others.renew(&path, &eve, HOUR_S).unwrap();
@@ -118,10 +133,9 @@ fn a_damaged_file_is_named_and_no_seed_is_quoted() {
 
 /// What the broker's directory has after somebody was revoked while it ran.
 fn push(home: &Home, authority: &Authority, revoked: BTreeMap<PublicNkey, u64>, at_s: u64) {
-    let claims = AccountClaims { revocations: revoked, ..authority.cortex_claims().unwrap() };
-    let account = authority.sign(&claims, at_s).unwrap();
-    let path = home.broker_accounts().join(format!("{}.jwt", account.key));
-    write_private(&path, account.jwt.as_bytes()).unwrap();
+    let jwt = authority.issuer().unwrap().account_jwt(&revoked, at_s);
+    let path = home.broker_accounts().join(format!("{}.jwt", authority.kept.account));
+    write_private(&path, jwt.as_str().as_bytes()).unwrap();
 }
 
 #[test]
@@ -135,7 +149,7 @@ fn whoever_was_revoked_while_the_broker_ran_stays_so() {
     let soon_s = now_s() + 10;
     push(&home, &authority, BTreeMap::from([(there.clone(), 88), (both.clone(), 6)]), soon_s);
     let all = BTreeMap::from([(here, 77), (there, 88), (both, 6)]);
-    assert_eq!(authority.cortex_claims().unwrap().revocations, all);
+    assert_eq!(revoked(&authority), all);
     // What is signed now replaces what was pushed.
     let operator = ensure(&home).operator().unwrap();
     let (_, about) = Jwt::parse(&operator.accounts[1].jwt).unwrap();
@@ -143,7 +157,7 @@ fn whoever_was_revoked_while_the_broker_ran_stays_so() {
     // A broker that dies while it writes leaves anything behind.
     let path = home.broker_accounts().join(format!("{}.jwt", authority.kept.account));
     fs::write(&path, "").unwrap();
-    assert_eq!(ensure(&home).cortex_claims().unwrap().revocations, all);
+    assert_eq!(revoked(&ensure(&home)), all);
 }
 
 #[test]
@@ -170,4 +184,17 @@ fn a_role_that_is_new_gets_a_key_and_the_others_keep_theirs() {
     assert!(more.kept.roles["gateway"] != gateway);
     assert!(more.kept.roles["node"] == authority.kept.roles["node"]);
     assert!(ensure(&home) == more);
+}
+
+#[test]
+fn what_lets_a_node_come_back_holds_its_own_key_and_outlives_its_login() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::at(dir.path());
+    let (authority, login, back) = (ensure(&home), home.creds("web"), home.creds("back"));
+    authority.renew(&login, &web(Role::Node), HOUR_S).unwrap();
+    authority.let_renew(&login, &back, 9 * HOUR_S).unwrap();
+    let (login, back) = (summary(&login), summary(&back));
+    assert_eq!((&back.subject, &back.name), (&login.subject, &login.name));
+    assert_eq!(back.issuer, signer(&authority, Role::Renewer));
+    assert!(login.expires_at_s < back.expires_at_s);
 }

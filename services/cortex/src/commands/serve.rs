@@ -9,6 +9,7 @@ use std::{
 use agent_node::NodeConfig;
 use clap::Args;
 use jetstream_config::{broker::DurabilityProof, streams::Replicas};
+use registry_server::{Issuing, RegistryConfig};
 use runtime::HostConfig;
 use scheduler_server::{SchedulerConfig, SchedulerTrust};
 use schemas::{ErrorCode, Fault, subject::ServiceName};
@@ -91,7 +92,10 @@ pub(super) async fn serve(args: ServeArgs) -> Outcome {
     let stop = signals::stop(Supervision::of(supervised))?;
     let host = host_config(&settings)?;
     let ended = match service {
-        ServiceName::Registry => registry_server::serve(host, stop).await,
+        ServiceName::Registry => {
+            let config = RegistryConfig { host, issuing: issuing(&settings)? };
+            registry_server::serve(config, stop).await
+        }
         ServiceName::Scheduler => {
             let config = SchedulerConfig { host, trust: scheduler_trust(&settings)? };
             scheduler_server::serve(config, stop).await
@@ -144,17 +148,30 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What the registry lets others in with, if it lets anybody in.
+fn issuing(settings: &ServiceSettings) -> Result<Option<Issuing>, Fault> {
+    let Some(path) = &settings.issuing else { return Ok(None) };
+    let issuing = Issuing::load(path, anchors(settings)?, now());
+    issuing.map(Some).map_err(|error| error.to_fault())
+}
+
 fn scheduler_trust(settings: &ServiceSettings) -> Result<SchedulerTrust, Fault> {
-    let missing = |setting: &str| {
-        Fault::new(ErrorCode::ConfigInvalid, format!("the scheduler's settings name no {setting}"))
-    };
-    let anchors = settings.anchors.as_deref().ok_or_else(|| missing("anchors"))?;
-    let mut anchors = TrustAnchors::from_file(&files::read(anchors)?)
-        .map_err(|error| Fault::new(error.code(), chain(&error)))?;
-    if let Some(path) = &settings.certificates {
-        let admitted = anchors.admit(Chain::read(path)?.certificates(), now());
-        admitted.map_err(|error| error.to_fault())?;
-    }
-    let key = load_key(settings.key.as_deref().ok_or_else(|| missing("key"))?)?;
-    SchedulerTrust::new(anchors, key).map_err(|error| error.to_fault())
+    let mut anchors = anchors(settings)?;
+    let path = settings.certificates.as_deref();
+    let chain = path.map(Chain::read).transpose()?.unwrap_or_default();
+    anchors.admit(chain.certificates(), now()).map_err(|error| error.to_fault())?;
+    let key = settings.key.as_deref().ok_or_else(|| missing(settings, "key"))?;
+    let trust = SchedulerTrust::new(anchors, load_key(key)?).map_err(|error| error.to_fault())?;
+    Ok(trust.with_certificates(chain.to_texts()))
+}
+
+fn anchors(settings: &ServiceSettings) -> Result<TrustAnchors, Fault> {
+    let path = settings.anchors.as_deref().ok_or_else(|| missing(settings, "anchors"))?;
+    TrustAnchors::from_file(&files::read(path)?)
+        .map_err(|error| Fault::new(error.code(), chain(&error)))
+}
+
+fn missing(settings: &ServiceSettings, what: &str) -> Fault {
+    let who = &settings.broker.principal;
+    Fault::new(ErrorCode::ConfigInvalid, format!("the settings of {who} name no {what}"))
 }

@@ -111,30 +111,8 @@ impl Hierarchy {
             enrolment_chain: by_root.chain.clone(),
             enrolment: HomeKey::new(enrolment_path, by_root),
         };
-        pinned.write(&home.anchors(), &hierarchy.pin_ours_too(&workshop, who)?)?;
+        pinned.write(&home.anchors(), &workshop.anchors)?;
         Ok(hierarchy)
-    }
-}
-
-impl Hierarchy {
-    /// Until scheduler and node read certificates, they know the keys of this home by name.
-    fn pin_ours_too(&self, workshop: &Workshop, who: &Identities) -> Result<TrustAnchors, Fault> {
-        let mut anchors = workshop.anchors.clone();
-        let scheduler = Member::Service(ServiceName::Scheduler);
-        for (key, member) in [(&self.owner, Member::Owner), (&self.scheduler, scheduler)] {
-            let anchor = trust::Anchor {
-                key: keys::load_key(&key.path)?.public().clone(),
-                principal: who.principal(member),
-                not_before_s: key.certified.not_before_s,
-                not_after_s: key.certified.not_after_s,
-                revoked_at_s: None,
-                acts_for: BTreeSet::new(),
-            };
-            anchors
-                .add(anchor)
-                .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
-        }
-        Ok(anchors)
     }
 }
 

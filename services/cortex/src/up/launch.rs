@@ -12,7 +12,7 @@ use jetstream_config::{
     server_config::{ServerConfig, render},
     streams::{self, Replicas},
 };
-use schemas::{ErrorCode, Fault, subject::ServiceName};
+use schemas::{ErrorCode, Fault, enrolment::RENEWAL_LIFETIME_S, subject::ServiceName};
 
 use super::{child::Program, stale::broker_pid_file};
 use crate::{
@@ -135,8 +135,14 @@ impl Ground<'_> {
         let id = identities.principal(Member::Node);
         let creds = self.home.creds(id.as_str());
         let state_dir = self.home.state_of("node");
-        let mut config = NodeConfig::new(id, self.url(), state_dir, self.material.anchors.clone());
+        let mut config =
+            NodeConfig::new(id.clone(), self.url(), state_dir, self.material.anchors.clone());
+        let renewal = self.home.creds(&format!("{id}-renewal"));
+        self.material.authority.let_renew(&creds, &renewal, RENEWAL_LIFETIME_S)?;
         config.creds = Some(creds);
+        config.renewal_credentials = Some(renewal);
+        config.issuer_key = Some(self.material.keys.node.path.clone());
+        config.certificates = Some(self.material.keys.node.certificates.clone());
         config.owner = Some(identities.owner.clone());
         config.slots = self.slots;
         config.drain_grace_ms = Some(DRAIN_GRACE_MS);

@@ -1,4 +1,4 @@
-//! Renews what everybody of `up` logs in with, long before it ends.
+//! Renews what everybody of `up` logs in with, long before it ends; the node does so itself.
 //!
 //! **Invariant:** what is due is judged by the wall clock, which goes on while the machine sleeps.
 //! **Invariant:** a renewal replaces the file as a whole; whoever connects reads the old or the new.
@@ -12,6 +12,7 @@ use std::{
 
 use schemas::{Fault, PrincipalId};
 use tokio::time::sleep;
+use trust::nats::Role;
 
 use crate::{
     authority::{Authority, Renewal, User},
@@ -97,7 +98,11 @@ impl Entry {
             let who = &self.user.principal;
             note(&format!("{who} was put out: what it logs in with is not renewed"));
         }
-        self.rests = now_s..now_s.saturating_add(rest_s(lifetime_s, rand::random()));
+        self.rests = match self.user.role {
+            // From here on it renews itself at the registry, as every node does.
+            Some(Role::Node) => 0..u64::MAX,
+            Some(_) | None => now_s..now_s.saturating_add(rest_s(lifetime_s, rand::random())),
+        };
         Ok(())
     }
 }
