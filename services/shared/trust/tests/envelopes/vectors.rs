@@ -108,6 +108,7 @@ static VECTORS: LazyLock<Document> =
     LazyLock::new(|| serde_json::from_str(include_str!("../vectors/vectors.json")).unwrap());
 static ANCHORS: LazyLock<TrustAnchors> =
     LazyLock::new(|| TrustAnchors::from_file(&VECTORS.anchors.to_string()).unwrap());
+static REGISTRY: LazyLock<PrincipalId> = LazyLock::new(|| PrincipalId::parse("registry").unwrap());
 
 /// An envelope with what came with it.
 struct Received<'a> {
@@ -169,8 +170,7 @@ impl<'a> Received<'a> {
     }
 
     fn order(&self) -> Result<Verified<Order>, EnvelopeError> {
-        let service = PrincipalId::parse("registry").expect("the word is an id");
-        Unverified::new(&self.envelope).verify(self.trust(), &&service)
+        Unverified::new(&self.envelope).verify(self.trust(), &&*REGISTRY)
     }
 
     fn roster(&self) -> Result<Verified<Roster>, EnvelopeError> {
