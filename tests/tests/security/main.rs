@@ -9,5 +9,6 @@ mod installation;
 mod isolation;
 mod jetstream;
 mod login;
+mod secrets;
 mod stage;
 mod trial;
