@@ -90,7 +90,8 @@ impl<'a> Unverified<'a> {
 }
 
 impl<'a, K: Kind> Signed<'a, K> {
-    /// Verifies the signature and whose it is. What the key signed counts for `lifetime_s`.
+    /// Verifies the signature and whose it is. What the key signed counts for `lifetime_max_s`
+    /// seconds after the key has ended.
     pub(crate) fn read(
         envelope: &'a [u8],
         trust: Trust<'a>,

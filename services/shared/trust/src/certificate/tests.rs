@@ -553,6 +553,17 @@ fn times_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn a_certificate_that_was_admitted_before_is_known_by_its_hash_and_verified_no_more() {
+    let mut world = World::new().admitted();
+    let mut forged = world.of_ann();
+    *forged.last_mut().unwrap() ^= 1;
+    assert!(world.anchors.admit(std::slice::from_ref(&forged), now()).is_err());
+    let good = world.anchors.admitted.get(envelope_hash(&world.of_ann())).unwrap().clone();
+    world.anchors.admitted.keep(envelope_hash(&forged), good);
+    world.anchors.admit(&[forged], now()).unwrap();
+}
+
+#[test]
 fn memory_is_bounded_and_what_is_in_use_stays() {
     let mut world = World::new().admitted();
     let chain = world.chain();
