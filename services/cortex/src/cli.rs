@@ -8,8 +8,9 @@ use schemas::PrincipalId;
 use crate::{
     commands::{
         agent::AgentCommand, can::CanTaskArgs, can::WhoCanArgs, ctx::CtxCommand,
-        events::EventsArgs, init::InitArgs, rebuild::RebuildArgs, run::RunArgs, serve::ServeArgs,
-        task::TaskCommand,
+        delegate::DelegateArgs, events::EventsArgs, init::InitArgs, invite::InviteArgs,
+        key::KeyCommand, login::LoginArgs, rebuild::RebuildArgs, run::RunArgs, serve::ServeArgs,
+        task::TaskCommand, token::TokenCommand, user::UserCommand,
     },
     output::Format,
     up::UpArgs,
@@ -70,10 +71,25 @@ pub enum Command {
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Run a command on a node and show its output.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Hand in, watch and end tasks.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Let a machine or a person in with one line.
+    Invite(InviteArgs),
+    /// Come in as a person, with the line of an invite.
+    Login(LoginArgs),
+    /// Ask this run's node for a task, from within a run that was granted to.
+    Delegate(Box<DelegateArgs>),
+    /// List, replace and revoke keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// List people, and change what they may do.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Make, list and end tokens for programs that ask in your name.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Who has a capability.
     WhoCan(WhoCanArgs),
     /// Whether one principal may task another, and why not.

@@ -2,21 +2,32 @@
 
 pub mod agent;
 pub mod can;
+mod chain;
 pub mod ctx;
+pub mod delegate;
 mod doctor;
 pub mod events;
 mod explain;
 pub mod init;
+pub mod invite;
+pub mod join;
+pub mod key;
+pub mod login;
+mod order;
 mod parse;
 mod pieces;
 pub mod rebuild;
+mod rotate;
 pub mod run;
 pub mod serve;
 mod session;
+pub mod share;
 pub(crate) mod sign;
 mod status;
 pub(crate) mod tail;
 pub mod task;
+pub mod token;
+pub mod user;
 mod watch;
 
 use std::process::ExitCode;
@@ -47,9 +58,15 @@ pub async fn carry_out(cli: Cli) -> Outcome {
         Command::Up(args) => up::up(&globals, args).await,
         Command::Down => up::down().await,
         Command::Status => show_status(&globals).await,
-        Command::Agent(command) => agent::carry_out(&globals, command).await,
-        Command::Run(args) => run::run(&globals, args).await,
+        Command::Agent(command) => Box::pin(agent::carry_out(&globals, command)).await,
+        Command::Run(args) => Box::pin(run::run(&globals, *args)).await,
         Command::Task(command) => task::carry_out(&globals, command).await,
+        Command::Invite(args) => invite::carry_out(&globals, args).await,
+        Command::Login(args) => Box::pin(login::login(&globals, args)).await,
+        Command::Delegate(args) => delegate::delegate(*args),
+        Command::Key(command) => key::carry_out(&globals, command).await,
+        Command::User(command) => user::carry_out(&globals, command).await,
+        Command::Token(command) => token::carry_out(&globals, command).await,
         Command::WhoCan(args) => can::who_can(&globals, args).await,
         Command::CanTask(args) => can::can_task(&globals, args).await,
         Command::Events(args) => events::show(&globals, args).await,

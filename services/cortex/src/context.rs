@@ -32,6 +32,9 @@ pub struct Context {
     /// File with what the principal logs in with, as the NATS tools write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub creds: Option<PathBuf>,
+    /// File with what the principal gets new ones with; where absent, somebody else renews them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<PathBuf>,
     /// File with the authority that the broker's certificate comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
@@ -57,6 +60,7 @@ impl Context {
             url: url.into(),
             principal,
             creds: None,
+            renewal: None,
             ca: None,
             cluster: None,
             key: None,

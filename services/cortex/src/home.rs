@@ -103,6 +103,12 @@ impl Home {
         self.config.join("creds")
     }
 
+    /// Folders of members that came in with an invite line: one for each machine or person.
+    #[must_use]
+    pub fn members(&self) -> PathBuf {
+        self.config.join("members")
+    }
+
     /// The public keys that scheduler and node trust.
     #[must_use]
     pub fn anchors(&self) -> PathBuf {

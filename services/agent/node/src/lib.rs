@@ -41,4 +41,5 @@ pub use join::{
     join_as_person,
 };
 pub use journal::JournalError;
+pub use membership::{Papers, PapersError};
 pub use start::run;

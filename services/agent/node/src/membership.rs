@@ -16,33 +16,42 @@ use crate::private;
 
 /// Where the files are.
 #[derive(Clone, Debug)]
-pub(crate) struct Papers {
+pub struct Papers {
     /// What the member logs in with.
-    pub(crate) login: PathBuf,
+    pub login: PathBuf,
     /// What it gets new ones with when that has run out.
-    pub(crate) renewal: PathBuf,
+    pub renewal: PathBuf,
     /// Certificates of its key, one a line.
-    pub(crate) certificates: Option<PathBuf>,
+    pub certificates: Option<PathBuf>,
 }
 
 /// Why a file cannot be used, or what came not be kept.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PapersError {
+pub enum PapersError {
+    /// A file cannot be read or written.
     #[error("cannot {attempt} {path:?}")]
     File {
+        /// What was attempted.
         attempt: &'static str,
+        /// On what.
         path: PathBuf,
+        /// Why not.
         #[source]
         source: io::Error,
     },
+    /// A file is not what it should be.
     #[error("{path:?} is no credentials file")]
     Credentials {
+        /// Which.
         path: PathBuf,
+        /// Why not.
         #[source]
         source: CredsError,
     },
+    /// What came is none.
     #[error("the registry gave a JWT that is none")]
     Jwt(#[source] JwtError),
+    /// What came is somebody else's.
     #[error("the registry gave a JWT that is not for this member's key")]
     OtherKey(#[source] CredsError),
 }
@@ -53,7 +62,7 @@ impl Papers {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub(crate) fn login(&self) -> Result<Summary, PapersError> {
+    pub fn login(&self) -> Result<Summary, PapersError> {
         self.read().map(|(_, creds)| creds.summary().clone())
     }
 
@@ -71,7 +80,7 @@ impl Papers {
     /// # Errors
     ///
     /// When it is for another key, or cannot be written; what is there stays then.
-    pub(crate) fn keep(&self, membership: &Membership) -> Result<(), PapersError> {
+    pub fn keep(&self, membership: &Membership) -> Result<(), PapersError> {
         let (text, old) = self.read()?;
         let renew = |jwt: &str| {
             let (jwt, _) = Jwt::parse(jwt).map_err(PapersError::Jwt)?;

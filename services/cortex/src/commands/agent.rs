@@ -13,7 +13,15 @@ use schemas::{
     subject::ServiceName::Registry,
 };
 
-use super::{Outcome, Session, parse, serve, session::now, watch::shown};
+use super::{
+    Outcome, Session,
+    join::{self, JoinArgs},
+    parse, serve,
+    session::now,
+    share::ShareArgs,
+    user::OutArgs,
+    watch::shown,
+};
 use crate::{
     cli::Globals,
     files,
@@ -30,6 +38,14 @@ pub enum AgentCommand {
         /// Which.
         id: PrincipalId,
     },
+    /// Let somebody else see and task an agent.
+    Share(ShareArgs),
+    /// End that.
+    Unshare(ShareArgs),
+    /// Put an agent out; it may come back with a new invite.
+    Evict(OutArgs),
+    /// Put an agent out for good; its keys are refused for ever.
+    Ban(OutArgs),
     /// Take an agent off the lists.
     Rm {
         /// Which.
@@ -42,6 +58,8 @@ pub enum AgentCommand {
         /// The manifest's file.
         manifest: PathBuf,
     },
+    /// Come in as a machine, with the line of an invite.
+    Join(JoinArgs),
     /// Run a node on this machine in the foreground.
     Run(RunNodeArgs),
 }
@@ -94,38 +112,66 @@ pub struct RunNodeArgs {
 }
 
 pub(super) async fn carry_out(globals: &Globals, command: AgentCommand) -> Outcome {
-    if let AgentCommand::Run(args) = command {
-        return serve::node(args).await;
-    }
-    let session = Session::open(globals)?;
-    let client = session.connect().await?;
     match command {
-        AgentCommand::Ls(args) => list(&session, &client, args).await?,
+        AgentCommand::Run(args) => serve::node(args).await,
+        AgentCommand::Join(args) => join::join(globals, args).await,
+        AgentCommand::Share(args) => args.share(&Session::open(globals)?).await,
+        AgentCommand::Unshare(args) => args.unshare(&Session::open(globals)?).await,
+        AgentCommand::Evict(args) => args.evict(&Session::open(globals)?).await,
+        AgentCommand::Ban(args) => args.ban(&Session::open(globals)?).await,
+        AgentCommand::Ls(args) => {
+            connected(globals, async |session, client| list(session, client, args).await).await
+        }
         AgentCommand::Show { id } => {
-            let view: AgentView =
-                client.request(Registry, verb::GET_AGENT, &AgentRequest { id }).await?;
-            session.printer.show(&view, &describe(&view))?;
+            connected(globals, async |session, client| show(session, client, id).await).await
         }
         AgentCommand::Rm { id } => {
-            let answer: DeregisterAnswer =
-                client.request(Registry, verb::DEREGISTER, &AgentRequest { id }).await?;
-            let gone = vec![("deregistered", answer.id.to_string())];
-            session.printer.show(&answer, &Listing::of_one(answer.id.as_str(), gone))?;
+            connected(globals, async |session, client| deregister(session, client, id).await).await
         }
-        AgentCommand::Status(StatusArgs { id, set, detail }) => {
-            let details = detail.into_iter().collect();
-            let request = UpdateStatusRequest { id, status: set, details };
-            let view: AgentView = client.request(Registry, verb::UPDATE_STATUS, &request).await?;
-            session.printer.show(&view, &listing(std::slice::from_ref(&view), now()))?;
+        AgentCommand::Status(args) => {
+            connected(globals, async |session, client| set(session, client, args).await).await
         }
         AgentCommand::Register { manifest } => {
-            let answer = register(&client, &manifest).await?;
-            session.printer.show(&answer, &listing(std::slice::from_ref(&answer.agent), now()))?;
+            let register = async |session: &Session, client: &Client| {
+                let answer = register(client, &manifest).await?;
+                let listing = listing(std::slice::from_ref(&answer.agent), now());
+                session.printer.show(&answer, &listing)
+            };
+            connected(globals, register).await
         }
-        AgentCommand::Run(_) => (),
     }
+}
+
+/// Connects for as long as a command takes.
+async fn connected(
+    globals: &Globals,
+    command: impl AsyncFnOnce(&Session, &Client) -> Result<(), Fault>,
+) -> Outcome {
+    let session = Session::open(globals)?;
+    let client = session.connect().await?;
+    command(&session, &client).await?;
     client.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn show(session: &Session, client: &Client, id: PrincipalId) -> Result<(), Fault> {
+    let view: AgentView = client.request(Registry, verb::GET_AGENT, &AgentRequest { id }).await?;
+    session.printer.show(&view, &describe(&view))
+}
+
+async fn deregister(session: &Session, client: &Client, id: PrincipalId) -> Result<(), Fault> {
+    let answer: DeregisterAnswer =
+        client.request(Registry, verb::DEREGISTER, &AgentRequest { id }).await?;
+    let gone = vec![("deregistered", answer.id.to_string())];
+    session.printer.show(&answer, &Listing::of_one(answer.id.as_str(), gone))
+}
+
+async fn set(session: &Session, client: &Client, args: StatusArgs) -> Result<(), Fault> {
+    let StatusArgs { id, set, detail } = args;
+    let details = detail.into_iter().collect();
+    let request = UpdateStatusRequest { id, status: set, details };
+    let view: AgentView = client.request(Registry, verb::UPDATE_STATUS, &request).await?;
+    session.printer.show(&view, &listing(std::slice::from_ref(&view), now()))
 }
 
 async fn register(client: &Client, path: &std::path::Path) -> Result<RegisterAnswer, Fault> {
@@ -235,6 +281,7 @@ fn describe(agent: &AgentView) -> Listing {
         ("reason", agent.status_reason.clone().unwrap_or_default()),
         ("role", manifest.role.clone()),
         ("owner", agent.owner.to_string()),
+        ("shared with", patterns(&agent.shared_with)),
         ("location", manifest.location.clone().unwrap_or_default()),
         ("endpoint", manifest.endpoint.clone().unwrap_or_default()),
         ("enrolled", agent.enrolled.to_string()),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use schemas::{registry::AgentStatus, sandbox::Property, subject::ServiceName, task::TaskState};
+use schemas::{
+    manifest::PrincipalPattern, principal::UserRole, registry::AgentStatus, sandbox::Property,
+    subject::ServiceName, task::TaskState,
+};
 
 /// `500ms`, `30s`, `5m`, `2h` or `1d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -45,6 +48,16 @@ pub(crate) fn agent_status(text: &str) -> Result<AgentStatus, String> {
 /// The word of a sandbox's property.
 pub(crate) fn property(text: &str) -> Result<Property, String> {
     word(text)
+}
+
+/// The word of a person's role.
+pub(crate) fn user_role(text: &str) -> Result<UserRole, String> {
+    word(text)
+}
+
+/// An id, `prefix-*` or `*`.
+pub(crate) fn principals(text: &str) -> Result<PrincipalPattern, String> {
+    PrincipalPattern::parse(text).map_err(|error| error.to_string())
 }
 
 /// The word of a service.

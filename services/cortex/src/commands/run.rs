@@ -6,6 +6,8 @@ use clap::Args;
 use client::Client;
 use schemas::{
     Audience, Capability, ErrorCode, Fault, FaultClass, PrincipalId, TaskId,
+    grants::Grants,
+    manifest::PrincipalPattern,
     protocol::SPEC_BYTES_MAX,
     sandbox::Property,
     scheduler::{CancelAnswer, CancelRequest, SubmitAnswer, verb},
@@ -65,9 +67,45 @@ pub struct WorkArgs {
     /// What the node's sandbox must enforce, for example tree_kill; as often as needed.
     #[arg(long, value_parser = parse::property, value_name = "PROPERTY")]
     require: Vec<Property>,
+    /// A credential of the node that the run gets, as often as needed.
+    #[arg(long, value_name = "NAME")]
+    credential: Vec<String>,
+    #[command(flatten)]
+    grants: GrantArgs,
     /// The program and its arguments; no shell is involved.
     #[arg(last = true, required = true)]
     argv: Vec<String>,
+}
+
+/// What the run may itself ask its node for; nothing when all are absent.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Grants")]
+pub struct GrantArgs {
+    /// An agent that the run may task: an id, prefix-* or *; as often as needed.
+    #[arg(long, value_name = "AGENT", value_parser = parse::principals, requires = "grant_tasks")]
+    grant_agent: Vec<PrincipalPattern>,
+    /// A capability that the run may ask for, as often as needed.
+    #[arg(long, value_name = "CAPABILITY", value_parser = Capability::parse, requires = "grant_tasks")]
+    grant_can: Vec<Capability>,
+    /// A credential that its tasks may use, as often as needed.
+    #[arg(long, value_name = "NAME", requires = "grant_tasks")]
+    grant_credential: Vec<String>,
+    /// How many tasks the run may ask for, those that these ask for included.
+    #[arg(long, value_name = "N")]
+    grant_tasks: Option<u32>,
+}
+
+impl GrantArgs {
+    fn into_grants(self) -> Grants {
+        let Self { grant_agent, grant_can, grant_credential, grant_tasks } = self;
+        Grants {
+            agents: grant_agent,
+            capabilities: grant_can,
+            credentials: grant_credential,
+            tasks_max: grant_tasks.unwrap_or(0),
+            ..Grants::default()
+        }
+    }
 }
 
 /// What to run, and whether to wait for it.
@@ -94,6 +132,8 @@ impl WorkArgs {
             idempotent,
             label,
             require,
+            credential,
+            grants,
             argv,
         } = self;
         let audience = match (on, can) {
@@ -111,7 +151,9 @@ impl WorkArgs {
         spec.idempotent = idempotent;
         spec.labels = unique(label)?;
         spec.properties = require;
-        Ok(Order { audience, spec, lives: expires_in.unwrap_or(REQUEST_LIVES) })
+        spec.credentials = credential;
+        let grants = grants.into_grants();
+        Ok(Order { audience, spec, grants, lives: expires_in.unwrap_or(REQUEST_LIVES) })
     }
 }
 
@@ -223,14 +265,23 @@ pub(super) fn verdict(view: &TaskView) -> (u8, Option<Fault>) {
         Verdict::Cancelled => (1, Some(Fault::new(ErrorCode::TaskFinished, "it was cancelled"))),
         Verdict::Lost => with(ErrorCode::TaskLost, lost(view)),
         Verdict::Failed => match (&outcome.fault, outcome.exit_code, outcome.signal) {
-            (_, Some(code), _) => (u8::try_from(code & 0xff).unwrap_or(1), None),
-            (_, None, Some(signal)) => {
-                (u8::try_from(SIGNAL_BASE.saturating_add(signal) & 0xff).unwrap_or(1), None)
+            (_, code @ Some(_), signal) | (_, code @ None, signal @ Some(_)) => {
+                (exit_code(code, signal), None)
             }
             (Some(fault), None, None) => (fault.code.class().exit_code(), Some(fault.clone())),
             (None, None, None) => (FaultClass::Broken.exit_code(), None),
         },
     }
+}
+
+/// What to leave with after a process that ended by itself or by a signal, as a shell does.
+pub(super) fn exit_code(code: Option<i32>, signal: Option<i32>) -> u8 {
+    let status = match (code, signal) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => SIGNAL_BASE.saturating_add(signal),
+        (None, None) => 1,
+    };
+    u8::try_from(status & 0xff).unwrap_or(1)
 }
 
 fn lost(view: &TaskView) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use client::Client;
 use schemas::{ErrorCode, Fault, PrincipalId};
 
+use super::login;
 pub(crate) use crate::clock::now;
 use crate::{
     cli::Globals,
@@ -42,6 +43,7 @@ impl Session {
 /// Connects. Whoever types a command does not want to wait for a broker that is not there, but for one
 /// that this machine's supervisor is just starting again.
 pub(crate) async fn connect(home: &Home, context: &Context) -> Result<Client, Fault> {
+    login::freshen(context).await?;
     let mut options = context.connect_options();
     options.name = format!("cortex-cli-{}", context.principal);
     let patience = if is_supervised(home, context)? { RESTART_PATIENCE } else { Duration::ZERO };

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use schemas::{
-    Audience, ErrorCode, Fault, TaskId, claims::RequestClaims, scheduler::SubmitRequest,
-    task::TaskSpec,
+    Audience, ErrorCode, Fault, TaskId, claims::RequestClaims, grants::Grants,
+    scheduler::SubmitRequest, task::TaskSpec,
 };
 use trust::{ClusterName, Request, SecretKey, sign, task_id};
 
@@ -23,6 +23,8 @@ const PARTITION: u32 = 0;
 pub(crate) struct Order {
     pub(crate) audience: Audience,
     pub(crate) spec: TaskSpec,
+    /// What the task may itself ask for.
+    pub(crate) grants: Grants,
     /// How long the request may be carried out.
     pub(crate) lives: Duration,
 }
@@ -62,7 +64,7 @@ impl Signer {
 
 /// Signs an order as the context's principal.
 pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Fault> {
-    let Order { audience, spec, lives } = order;
+    let Order { audience, spec, grants, lives } = order;
     let Signer { key, cluster } = Signer::of(context)?;
     spec.validate()?;
     let now_s = now().seconds();
@@ -76,7 +78,7 @@ pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Faul
         nonce: rand::random(),
         spec_json: serde_json::to_string(&spec)
             .map_err(|error| Fault::new(ErrorCode::SpecInvalid, error.to_string()))?,
-        grants: schemas::grants::Grants::default(),
+        grants,
         parent: None,
         trace: Some(new_trace()),
         partition: PARTITION,

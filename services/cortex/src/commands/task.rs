@@ -21,7 +21,7 @@ use schemas::{
 use tokio::time::timeout;
 
 use super::{
-    Outcome, Session, parse,
+    Outcome, Session, chain, parse,
     run::{WorkArgs, verdict},
     sign::sign_order,
     tail::{Show, Tail},
@@ -58,6 +58,11 @@ pub enum TaskCommand {
         /// Which.
         id: String,
     },
+    /// Which tasks asked for one another up to this one, and which it asked for.
+    Chain {
+        /// Which.
+        id: String,
+    },
     /// End tasks: those named, or all of yours that a selection names.
     Cancel(CancelArgs),
     /// Wait until a task has ended.
@@ -69,7 +74,7 @@ pub enum TaskCommand {
     },
     /// Sign a request and print it; `cortex task submit` or `nats req` hands it in.
     #[command(after_help = SIGN_HELP)]
-    Sign(WorkArgs),
+    Sign(Box<WorkArgs>),
     /// Hand in a request that was signed before.
     Submit {
         /// The request's file; - for standard input.
@@ -158,6 +163,9 @@ async fn carry_out_connected(session: &Session, client: &Client, command: TaskCo
         }
         TaskCommand::Logs(args) => logs(client, args).await?,
         TaskCommand::Why { id } => why(session, client, &id).await?,
+        TaskCommand::Chain { id } => {
+            chain::show(session, client, resolve(client, &id).await?).await?;
+        }
         TaskCommand::Cancel(args) => cancel(session, client, args).await?,
         TaskCommand::Wait(args) => return wait(session, client, args).await,
         TaskCommand::ForceLost { id } => {

@@ -131,6 +131,7 @@ pub(crate) async fn first_task(client: &Client, context: &Context) -> Result<(),
     let id = PrincipalId::parse(LOCAL_NODE)
         .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?;
     let order = Order {
+        grants: schemas::grants::Grants::default(),
         audience: Audience::Node(id),
         spec: TaskSpec::new(Work::Echo { text: GREETING.to_owned() }),
         lives: TASK_LIVES,
