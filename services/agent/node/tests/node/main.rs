@@ -6,11 +6,16 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as the tests themselves do")]
 
 mod attacks;
+mod authority;
+mod cluster;
 mod crashes;
 mod credentials;
+mod delegation;
 mod disk;
+mod join;
 mod kubernetes;
 mod life;
+mod membership;
 mod plane;
 mod runs;
 mod stage;

@@ -11,21 +11,25 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use client::{Client, ConnectOptions, IncomingRequest, Responder, ServiceInfo};
 use schemas::{
     Audience, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
-    agent::{CancelOrder, NodeChannel, TaskOffer},
+    agent::{Ancestor, CancelOrder, NodeChannel, RosterNotice, TaskOffer},
     claims::{AssignmentClaims, RequestClaims},
     protocol::PROTOCOL_VERSION,
     registry::{AgentStatus, AgentView, RegisterAnswer, RegisterRequest, verb as registry_verb},
     scheduler::{
-        RefuseRequest, ReportAnswer, ReportRequest, StartAnswer, StartDecision, StartRequest, verb,
+        OutputAnswer, OutputRequest, RefuseRequest, ReportAnswer, ReportRequest, StartAnswer,
+        StartDecision, StartRequest, SubmitAnswer, SubmitRequest, TaskRequest, verb,
     },
     subject::{self, ServiceName},
-    task::{Outcome, TaskSpec, TaskState},
+    task::{Outcome, TaskSpec, TaskState, TaskView},
 };
 use serde::Serialize;
-use trust::{Assignment, ClusterName, Purpose, Request, SecretKey, envelope_hash, sign, task_id};
+use trust::{
+    Assignment, ClusterName, Purpose, Recipient, Request, SecretKey, Trust, TrustAnchors,
+    Unverified, Verified, envelope_hash, sign, task_id,
+};
 use zeroize::Zeroizing;
 
-use crate::SOON;
+use crate::{SOON, authority::Authority};
 
 pub(crate) const ISSUER: &str = "alice";
 pub(crate) const NODE: &str = "n1";
@@ -58,26 +62,40 @@ pub(crate) struct Known {
     cancelled: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     tasks: BTreeMap<TaskId, Known>,
     registered: Vec<RegisterRequest>,
     next_nonce: u128,
+    /// What was offered, for the tasks that these ask for.
+    offers: BTreeMap<TaskId, TaskOffer>,
+    /// What runs asked for, in order.
+    children: Vec<Verified<Request>>,
 }
 
 /// The control plane of one case.
 pub(crate) struct Plane {
     client: Client,
+    registry: Client,
+    authority: Option<Arc<Authority>>,
     state: Arc<Mutex<State>>,
 }
 
 impl Plane {
     pub(crate) async fn start(url: &str) -> Result<Self> {
         let client = Client::connect(ConnectOptions::new(url, id("plane"))).await?;
+        Self::over([client.clone(), client], None).await
+    }
+
+    /// Plays the registry on the first connection and the scheduler on the second.
+    pub(crate) async fn over(
+        [registry, client]: [Client; 2],
+        authority: Option<Arc<Authority>>,
+    ) -> Result<Self> {
         let state = Arc::new(Mutex::new(State::default()));
-        for (name, verbs) in [
-            (ServiceName::Registry, &registry_verb::ALL[..]),
-            (ServiceName::Scheduler, &verb::ALL[..]),
+        for (name, verbs, client) in [
+            (ServiceName::Registry, &registry_verb::ALL[..], &registry),
+            (ServiceName::Scheduler, &verb::ALL[..], &client),
         ] {
             let info = ServiceInfo {
                 name,
@@ -88,15 +106,30 @@ impl Plane {
                 queue_group: "plane".to_owned(),
             };
             let mut responder = Responder::serve(client.nats(), info).await?;
-            let state = Arc::clone(&state);
+            let (state, authority) = (Arc::clone(&state), authority.clone());
+            let offers = client.clone();
             tokio::spawn(async move {
                 while let Some(request) = responder.recv().await {
-                    answer(&mut lock(&state), request);
+                    let Some(authority) = &authority else {
+                        answer(&mut lock(&state), request);
+                        continue;
+                    };
+                    if let Some(given) = authority.answer(&request) {
+                        request.respond(given);
+                    } else if request.verb() == verb::SUBMIT {
+                        let child = take_child(&mut lock(&state), authority, request.body());
+                        if let Ok((_, offer)) = &child {
+                            send_offer(&offers, offer).await;
+                        }
+                        request.respond(child.map(|(answer, _)| json(&answer)));
+                    } else {
+                        answer(&mut lock(&state), request);
+                    }
                 }
             });
+            client.nats().flush().await?;
         }
-        client.nats().flush().await?;
-        Ok(Self { client, state })
+        Ok(Self { client, state, registry, authority })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -105,6 +138,11 @@ impl Plane {
 
     pub(crate) fn known(&self, task: &TaskId) -> Known {
         lock(&self.state).tasks.get(task).cloned().unwrap_or_default()
+    }
+
+    /// What runs asked for, in order.
+    pub(crate) fn children(&self) -> Vec<Verified<Request>> {
+        lock(&self.state).children.clone()
     }
 
     pub(crate) fn registered(&self) -> Vec<RegisterRequest> {
@@ -119,12 +157,28 @@ impl Plane {
     }
 
     pub(crate) async fn offer(&self, offer: &TaskOffer) -> Result<()> {
-        let subject = subject::node(&id(NODE), NodeChannel::Task);
-        self.client.nats().publish(subject, serde_json::to_vec(offer)?.into()).await?;
+        send_offer(&self.client, offer).await;
+        Ok(())
+    }
+
+    /// Says that there is a new roster.
+    pub(crate) async fn announce_roster(&self, version: u64) -> Result<()> {
+        let notice = serde_json::to_vec(&RosterNotice { version })?;
+        self.registry.nats().publish(subject::ROSTER, notice.into()).await?;
         Ok(())
     }
 
     pub(crate) fn sign(&self, spec: &TaskSpec, epoch: u64) -> TaskOffer {
+        self.sign_granting(spec, epoch, schemas::grants::Grants::default())
+    }
+
+    /// Signs a task that may itself ask for others.
+    pub(crate) fn sign_granting(
+        &self,
+        spec: &TaskSpec,
+        epoch: u64,
+        grants: schemas::grants::Grants,
+    ) -> TaskOffer {
         let nonce = {
             let mut state = lock(&self.state);
             state.next_nonce += 1;
@@ -140,7 +194,7 @@ impl Plane {
             issued_at_s: now_s,
             nonce,
             spec_json: serde_json::to_string(spec).unwrap(),
-            grants: schemas::grants::Grants::default(),
+            grants,
             parent: None,
             trace: None,
             partition: 0,
@@ -152,8 +206,12 @@ impl Plane {
             sign::<Assignment>(&assignment, &cluster(), &key(Purpose::Scheduler)).unwrap();
         lock(&self.state).tasks.entry(task.clone()).or_default();
         let (request, assignment) = (STANDARD.encode(request), STANDARD.encode(assignment));
-        let (certificates, ancestors) = (Vec::new(), Vec::new());
-        TaskOffer { task, epoch, request, assignment, certificates, ancestors }
+        let certificates = self.authority.as_ref().map(|it| it.certificates());
+        let certificates = certificates.unwrap_or_default();
+        let ancestors = Vec::new();
+        let offer = TaskOffer { task, epoch, request, assignment, certificates, ancestors };
+        lock(&self.state).offers.insert(offer.task.clone(), offer.clone());
+        offer
     }
 
     pub(crate) async fn cancel(&self, task: &TaskId) -> Result<()> {
@@ -209,12 +267,108 @@ fn answer(state: &mut State, request: IncomingRequest) {
     let body = request.body().clone();
     let answer = match request.verb() {
         registry_verb::REGISTER => Ok(json(&register(state, &parse(&body)))),
+        verb::GET_TASK => view(state, &parse::<TaskRequest>(&body).id).map(|view| json(&view)),
+        verb::OUTPUT => output(state, &parse(&body)).map(|answer| json(&answer)),
         verb::START => Ok(json(&start(state, parse(&body)))),
         verb::REPORT => Ok(json(&report(state, parse(&body)))),
         verb::REFUSE => Ok(json(&refuse(state, parse(&body)))),
         other => Err(Fault::new(ErrorCode::UnknownVerb, other)),
     };
     request.respond(answer);
+}
+
+async fn send_offer(client: &Client, offer: &TaskOffer) {
+    let subject = subject::node(&id(NODE), NodeChannel::Task);
+    let body = serde_json::to_vec(offer).unwrap();
+    client.nats().publish(subject, body.into()).await.unwrap();
+}
+
+/// A run of the one node asks for a task; the same node gets it, with the task that asked.
+fn take_child(
+    state: &mut State,
+    authority: &Authority,
+    body: &[u8],
+) -> Result<(SubmitAnswer, TaskOffer), Fault> {
+    let request: SubmitRequest = parse(body);
+    let envelope = STANDARD.decode(request.envelope.unwrap()).unwrap();
+    let anchors = authority.anchors(&request.certificates);
+    let verified = state.offers.values().find_map(|parent| {
+        let (ancestors, verified) = verify_child(&envelope, parent, &anchors).ok()?;
+        Some((ancestors, parent.certificates.clone(), verified))
+    });
+    let unproven = || Fault::new(ErrorCode::ChainInvalid, "no task may have asked for it");
+    let (ancestors, certificates, verified) = verified.ok_or_else(unproven)?;
+    let task = verified.task().clone();
+    let assignment = assignment(task.clone(), 1, envelope_hash(&envelope));
+    let assignment = sign::<Assignment>(&assignment, &cluster(), &key(Purpose::Scheduler)).unwrap();
+    let offer = TaskOffer {
+        task: task.clone(),
+        epoch: 1,
+        request: STANDARD.encode(&envelope),
+        assignment: STANDARD.encode(assignment),
+        certificates: [certificates, request.certificates].concat(),
+        ancestors,
+    };
+    state.offers.insert(task.clone(), offer.clone());
+    state.children.push(verified);
+    let answer = SubmitAnswer { task, state: TaskState::Assigned, node: None, waiting_for: None };
+    Ok((answer, offer))
+}
+
+fn verify_child(
+    envelope: &[u8],
+    parent: &TaskOffer,
+    anchors: &TrustAnchors,
+) -> Result<(Vec<Ancestor>, Verified<Request>), trust::EnvelopeError> {
+    let mut ancestors = parent.ancestors.clone();
+    let (request, assignment) = (parent.request.clone(), parent.assignment.clone());
+    ancestors.push(Ancestor { request, assignment });
+    let bytes = |text: &String| STANDARD.decode(text).unwrap();
+    let decoded: Vec<_> =
+        ancestors.iter().map(|it| (bytes(&it.request), bytes(&it.assignment))).collect();
+    let links: Vec<_> = decoded
+        .iter()
+        .map(|(request, assignment)| trust::ChainLink { request, assignment })
+        .collect();
+    let trust = Trust { anchors, now: Timestamp::from_seconds(now_s()) };
+    let verified = Unverified::with_chain(envelope, &links)
+        .verify::<Request>(trust, &Recipient::Scheduler { partition: 0 })?;
+    Ok((ancestors, verified))
+}
+
+/// How a task that a run asked for is.
+fn view(state: &State, task: &TaskId) -> Result<TaskView, Fault> {
+    let child = state.children.iter().find(|child| child.task() == task);
+    let child = child.ok_or_else(|| Fault::new(ErrorCode::TaskNotFound, "no such child"))?;
+    let outcome = state.tasks.get(task).and_then(|known| known.reports.first().cloned());
+    let claims = child.claims();
+    Ok(TaskView {
+        id: task.clone(),
+        state: outcome.as_ref().map_or(TaskState::Started, |outcome| outcome.verdict.state()),
+        issuer: claims.issuer.clone(),
+        subject: claims.subject.clone(),
+        audience: claims.audience.clone(),
+        spec: child.spec().clone(),
+        grants: claims.grants.clone(),
+        parent: claims.parent.clone(),
+        node: Some(id(NODE)),
+        epoch: 1,
+        attempt: 1,
+        submitted_at: Timestamp(0),
+        assigned_at: None,
+        started_at: None,
+        finished_at: None,
+        expires_at: Timestamp::from_seconds(claims.expires_at_s),
+        cancelled_by: None,
+        waiting_for: None,
+        refusals: Vec::new(),
+        outcome,
+    })
+}
+
+fn output(state: &State, request: &OutputRequest) -> Result<OutputAnswer, Fault> {
+    let view = view(state, &request.id)?;
+    Ok(OutputAnswer { chunks: Vec::new(), next: 0, state: view.state, waiting_for: None })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> T {

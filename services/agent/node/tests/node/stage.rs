@@ -23,8 +23,8 @@ pub(crate) struct Stage {
 
 /// A node in this process.
 pub(crate) struct Running {
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), NodeError>>,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) ended: JoinHandle<Result<(), NodeError>>,
 }
 
 impl Stage {
@@ -109,6 +109,9 @@ pub(crate) fn folder() -> Result<tempfile::TempDir> {
 pub(crate) fn config(broker: &NatsServer, folder: &Path) -> NodeConfig {
     let (state, anchors) = (folder.join("state"), folder.join("anchors.json"));
     let mut config = NodeConfig::new(id(NODE), broker.url(), state, anchors);
+    // Runs of these tests tell what they did by files in here.
+    let shared = folder.display().to_string();
+    config.sandbox.mounts = vec![Mount::same(shared, Access::ReadWrite)];
     config.owner = Some(id(ISSUER));
     config.slots = Some(8);
     config.drain_grace_ms = Some(20_000);
