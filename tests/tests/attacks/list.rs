@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// Numbers whose tests are still to come; whoever writes one takes its number off.
-pub(crate) const AWAITED: &[u8] = &[47, 89, 90, 91, 92, 93, 94, 95, 96, 97, 98];
+pub(crate) const AWAITED: &[u8] = &[89, 90, 93, 94, 95];
 
 /// One attack.
 #[derive(Debug)]

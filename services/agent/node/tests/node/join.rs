@@ -95,7 +95,8 @@ async fn what_is_secret_is_for_the_nodes_user_alone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_that_is_killed_after_any_step_is_finished_by_the_same_line() -> Result<()> {
+async fn attack_91_a_join_that_is_killed_after_any_step_is_finished_by_the_same_line() -> Result<()>
+{
     let cluster = Cluster::found().await?;
     for step in JoinStep::ALL {
         let line = cluster.invite()?;
@@ -118,7 +119,8 @@ async fn a_join_that_is_killed_after_any_step_is_finished_by_the_same_line() -> 
 
 /// The future is dropped at its first point of waiting, its second, and so on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_that_is_interrupted_wherever_it_waits_is_finished_by_the_same_line() -> Result<()> {
+async fn attack_91_a_join_that_is_interrupted_wherever_it_waits_is_finished_by_the_same_line()
+-> Result<()> {
     let cluster = Cluster::found().await?;
     for polls in 1.. {
         let line = cluster.invite()?;
@@ -192,7 +194,7 @@ async fn a_registry_that_the_lines_root_does_not_vouch_for_is_not_believed() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_line_is_said_without_repeating_it() -> Result<()> {
+async fn attack_96_what_is_wrong_with_a_line_is_said_without_its_secrets() -> Result<()> {
     let cluster = Cluster::found().await?;
     let good = cluster.invite()?;
     let other_seed = cluster.invite()?.seed;

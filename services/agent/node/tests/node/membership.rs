@@ -85,7 +85,7 @@ async fn run_out(home: &Path) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_are_renewed_again_and_again_and_no_task_is_lost() -> Result<()> {
+async fn attack_97_renewing_races_with_the_end_of_a_login_and_no_task_is_lost() -> Result<()> {
     let cluster = Cluster::found().await?;
     cluster.authority.inner().login_lifetime_s = 2;
     let config = cluster.join().await?;
@@ -119,7 +119,7 @@ async fn a_node_that_slept_comes_back_with_its_renewal_credentials() -> Result<(
 
 /// Nobody renews until the broker has ended the connection; then the node comes back by itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_node_comes_back_after_its_login_has_run_out() -> Result<()> {
+async fn attack_97_a_stale_login_is_renewed_and_the_node_comes_back_by_itself() -> Result<()> {
     let cluster = Cluster::found().await?;
     cluster.authority.inner().login_lifetime_s = 3;
     let away = Fault::new(ErrorCode::Unreachable, "the registry starts");
