@@ -57,7 +57,7 @@ pub(crate) fn sorts(stage: &Stage) -> Vec<Garbage> {
         cheap("an unknown key", ErrorCode::KeyUnknown, stage.by_a_stranger()),
         Garbage {
             name: "a wrong signature, which takes cryptography",
-            bytes: changed(last - 40, good[last - 40] ^ 1),
+            bytes: changed(last - 20, good[last - 20] ^ 1),
             code: ErrorCode::SignatureInvalid,
             is_before_cryptography: false,
         },
