@@ -11,4 +11,5 @@ mod jetstream;
 mod login;
 mod secrets;
 mod stage;
+mod standing;
 mod trial;

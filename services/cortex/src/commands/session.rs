@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use client::Client;
 use schemas::{ErrorCode, Fault, PrincipalId};
+use tokio::time::{Instant, sleep};
 
 use super::login;
 pub(crate) use crate::clock::now;
 use crate::{
+    authority::look,
     cli::Globals,
+    clock::now_s,
     context::{Context, Contexts, LOCAL},
     home::Home,
     output::Printer,
@@ -17,6 +20,8 @@ use crate::{
 
 /// How long a broker that is supervised here may take to come back.
 const RESTART_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a login that has ended was renewed.
+const RENEWAL_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A command's surroundings.
 #[derive(Debug)]
@@ -46,9 +51,26 @@ pub(crate) async fn connect(home: &Home, context: &Context) -> Result<Client, Fa
     login::freshen(context).await?;
     let mut options = context.connect_options();
     options.name = format!("cortex-cli-{}", context.principal);
-    let patience = if is_supervised(home, context)? { RESTART_PATIENCE } else { Duration::ZERO };
+    let mut patience = Duration::ZERO;
+    if is_supervised(home, context)? {
+        patience = RESTART_PATIENCE;
+        until_renewed(context, patience).await?;
+    }
     options.connect_within = Some(patience);
     Client::connect(options).await.map_err(|error| error.to_fault())
+}
+
+/// Waits for a login that has ended while the machine slept: its supervisor awakes as we do, and
+/// renews it first of all.
+async fn until_renewed(context: &Context, patience: Duration) -> Result<(), Fault> {
+    let Some(path) = &context.creds else { return Ok(()) };
+    let until = Instant::now() + patience;
+    while look(path)?.and_then(|login| login.expires_at_s).is_some_and(|end_s| end_s <= now_s())
+        && Instant::now() < until
+    {
+        sleep(RENEWAL_LOOK_INTERVAL).await;
+    }
+    Ok(())
 }
 
 /// Whether this machine's supervisor keeps the broker of the context running.

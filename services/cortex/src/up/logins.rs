@@ -46,6 +46,8 @@ struct Entry {
     path: PathBuf,
     /// The seconds since the Unix epoch in which nothing is to be done.
     rests: std::ops::Range<u64>,
+    /// Whether the principal was put out of the broker.
+    is_out: bool,
     /// What was said last about a failure.
     complaint: Option<String>,
 }
@@ -55,7 +57,10 @@ impl Logins {
     pub(crate) fn open(home: &Home, material: &Material, lifetime_s: u64) -> Result<Self, Fault> {
         let entry = |user: User| {
             let path = home.creds(user.principal.as_str());
-            (user.principal.clone(), Entry { user, path, rests: 0..0, complaint: None })
+            (
+                user.principal.clone(),
+                Entry { user, path, rests: 0..0, is_out: false, complaint: None },
+            )
         };
         let mut users: BTreeMap<_, _> =
             material.identities.users().into_iter().map(entry).collect();
@@ -64,6 +69,12 @@ impl Logins {
         }
         let (authority, users) = (material.authority.clone(), Mutex::new(users));
         Ok(Self { inner: Arc::new(Inner { authority, lifetime_s, users }) })
+    }
+
+    /// Whether a principal may log in, as far as was known when it was last renewed.
+    pub(crate) fn lets_in(&self, principal: &PrincipalId) -> bool {
+        let users = self.inner.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.get(principal).is_some_and(|entry| !entry.is_out)
     }
 
     /// Renews whoever is due, for ever.
@@ -94,7 +105,8 @@ impl Logins {
 impl Entry {
     fn renew(&mut self, authority: &Authority, lifetime_s: u64, now_s: u64) -> Result<(), Fault> {
         let renewal = authority.renew(&self.path, &self.user, lifetime_s)?;
-        if renewal == Renewal::Out {
+        let was_out = std::mem::replace(&mut self.is_out, renewal == Renewal::Out);
+        if self.is_out && !was_out {
             let who = &self.user.principal;
             note(&format!("{who} was put out: what it logs in with is not renewed"));
         }

@@ -22,7 +22,7 @@ use crate::{
     context::{ADMIN, Contexts, LOCAL},
     files::{FileError, make_private_dir},
     home::{HOME_VARIABLE, Home},
-    material::Material,
+    material::{Material, Member},
     output::{Column, Listing, Row, note},
     signals::{self, Supervision},
 };
@@ -136,7 +136,9 @@ async fn start_all(
     let mut client = None;
     let steps = [Step::Broker, Step::Service(ServiceName::Registry)].into_iter();
     let steps = steps.chain([Step::Service(ServiceName::Scheduler), Step::Node]);
-    for step in steps.filter(|step| !(args.no_node && *step == Step::Node)) {
+    // One that was put out would only be refused, again and again.
+    let node = crew.lets_in(&ground.material.identities.principal(Member::Node)) && !args.no_node;
+    for step in steps.filter(|step| node || *step != Step::Node) {
         crew.start(step.program(ground)?);
         let ready = async {
             match (&client, step) {

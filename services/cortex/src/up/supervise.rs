@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use schemas::{ErrorCode, Fault};
+use schemas::{ErrorCode, Fault, PrincipalId};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -70,6 +70,11 @@ impl Crew {
     pub(crate) fn new(board: Board, logins: Logins) -> Self {
         let (giving_up, given_up) = mpsc::unbounded_channel();
         Self { board, logins, keepers: Vec::new(), giving_up, given_up }
+    }
+
+    /// Whether a principal may log in.
+    pub(crate) fn lets_in(&self, principal: &PrincipalId) -> bool {
+        self.logins.lets_in(principal)
     }
 
     /// Starts a program and keeps it running from now on.
