@@ -55,7 +55,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         if !is_daemon {
             logging::start(logging::COMMAND_FILTER);
         }
-        commands::carry_out(cli).await
+        Box::pin(commands::carry_out(cli)).await
     }));
     runtime.shutdown_timeout(LAST_WORK);
     ended.unwrap_or_else(|fault| {
