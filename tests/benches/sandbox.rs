@@ -132,6 +132,7 @@ async fn behind_walls(launcher: &Launcher) -> Result<(Duration, Duration)> {
         scratch,
         env: BTreeMap::new(),
         stdin: Vec::new(),
+        mounts: Vec::new(),
         limits: RunLimits {
             wall_time: Duration::from_secs(60),
             output_bytes: 1024,

@@ -16,4 +16,4 @@ pub use plain::{HostFacts, plain_report};
 pub use report::{Evidence, Shown, walls_report};
 pub use requirements::{Unmet, unmet};
 pub use schemas::sandbox::{Enforcement, Property, PropertyReport, SandboxReport, Tier};
-pub use walls::{Access, Mount, Quotas};
+pub use walls::{Access, Mount, Quotas, SandboxSettings};

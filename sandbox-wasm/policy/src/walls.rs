@@ -1,5 +1,6 @@
 //! What a run is given: parts of the host's files, and amounts of what a machine has.
 
+use schemas::sandbox::Tier;
 use serde::{Deserialize, Serialize};
 
 /// Most memory that one process of a run may hold, in bytes, unless set.
@@ -16,6 +17,9 @@ const OPEN_FILES_DEFAULT: u64 = 4096;
 /// Top-level folders of a run that are made for it.
 const OWN: [&str; 10] =
     ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "usr"];
+
+/// Leads to the run's own space, where anything may be.
+const SHARED_MEMORY: &str = "/dev/shm/";
 
 /// What a run may do with a part of the host's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +65,7 @@ impl Mount {
             return Some("the whole root cannot be replaced");
         }
         let first = self.target.trim_start_matches('/').split('/').next().unwrap_or_default();
-        if OWN.contains(&first) {
+        if OWN.contains(&first) && !self.target.starts_with(SHARED_MEMORY) {
             return Some("its place belongs to the sandbox itself");
         }
         None
@@ -97,4 +101,19 @@ impl Default for Quotas {
             open_files: OPEN_FILES_DEFAULT,
         }
     }
+}
+
+/// What surrounds the runs of a node, as its operator sets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SandboxSettings {
+    /// The set of mechanisms; the strongest that works when absent, and none at all only when it
+    /// is named here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// What every run is given of the host's files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// What each run may use of the machine.
+    pub quotas: Quotas,
 }

@@ -21,9 +21,7 @@ use crate::wire::Order;
 pub(crate) use filter::FILTERS;
 pub(crate) use first::{first, first_of_others, status_of};
 pub(crate) use leader::lead;
-pub(crate) use root::{
-    DEVICES, PROGRAMS, SCRATCH, SETTINGS, SHARED_MEMORY, TEMPORARY, own_settings,
-};
+pub(crate) use root::{DEVICES, PROGRAMS, SETTINGS, SHARED_MEMORY, TEMPORARY, own_settings};
 pub(crate) use trees::{Tree, open_as_root};
 
 /// What the inside starts with.

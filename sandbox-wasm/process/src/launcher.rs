@@ -55,7 +55,7 @@ impl Default for LauncherConfig {
             environment: std::env::vars_os().filter_map(text).collect(),
             queue_chunks: QUEUE_CHUNKS_DEFAULT,
             reader_patience: READER_PATIENCE_DEFAULT,
-            tier: Some(Tier::T0),
+            tier: None,
             mounts: Vec::new(),
             quotas: Quotas::default(),
             run_uid: RUN_ID_DEFAULT,
@@ -136,11 +136,14 @@ impl Launcher {
             return Err(LaunchError::TooLong);
         }
         let mut walls = self.choice.walls.clone();
+        tiers::check_mounts(&request.mounts, walls.tier)?;
+        walls.mounts.extend(request.mounts.clone());
         let (outside, mut cwd) = (text(&request.scratch)?, text(&request.cwd)?);
         match walls.tier {
             Tier::T0 | Tier::T1 => walls.scratch = outside,
             // The run has a directory of its own in memory, and knows nothing of the host's.
             Tier::T2 | Tier::T3 => {
+                walls.scratch = tiers::inside(&request.scratch);
                 if let Ok(below) = request.cwd.strip_prefix(&request.scratch) {
                     cwd = text(&Path::new(&walls.scratch).join(below))?;
                 }

@@ -35,7 +35,7 @@ pub use launcher::{Launcher, LauncherConfig};
 pub use output::{CHUNK_BYTES_MAX, Chunk, Stream};
 pub use request::{RunLimits, RunRequest};
 pub use run::{Canceller, Run};
-pub use sandbox_policy::{Access, Mount, Quotas, Tier};
+pub use sandbox_policy::{Access, Mount, Quotas, SandboxSettings, Tier};
 
 /// User, mount, process, network, IPC, name and cgroup namespaces.
 const NAMESPACES_OF_A_RUN: usize = 7;

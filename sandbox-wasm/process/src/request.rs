@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use sandbox_policy::Mount;
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
@@ -16,6 +18,8 @@ pub struct RunRequest {
     pub env: BTreeMap<String, String>,
     /// What it reads; end of file at once when empty.
     pub stdin: Vec<u8>,
+    /// What this run alone is given of the host's files, beside what every run is.
+    pub mounts: Vec<Mount>,
     /// What bounds it.
     pub limits: RunLimits,
 }

@@ -8,13 +8,14 @@ use rustix::{
     process::{getgid, getuid},
     thread::capabilities,
 };
-use sandbox_policy::{Evidence, HostFacts, SandboxReport, Shown, Tier, plain_report, walls_report};
+use sandbox_policy::{
+    Evidence, HostFacts, Mount, SandboxReport, Shown, Tier, plain_report, walls_report,
+};
 use schemas::sandbox::RunProof;
 
 use crate::{
     LaunchError, LauncherConfig,
     handshake::host,
-    inner::SCRATCH,
     trial::{Trial, attempt},
     wire::Walls,
 };
@@ -23,6 +24,9 @@ use crate::{
 const TRIED: [Tier; 3] = [Tier::T3, Tier::T2, Tier::T1];
 /// Where the system's bubblewrap is looked for.
 const BUBBLEWRAP: [&str; 2] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap"];
+
+/// What else is beside a run's own directory.
+const TAKEN: [&str; 2] = ["shm", "tmp"];
 
 /// What every run of a launcher is surrounded by.
 #[derive(Debug)]
@@ -71,17 +75,25 @@ fn walls(config: &LauncherConfig, tier: Tier) -> Result<Walls, LaunchError> {
         Tier::T2 => Some(find_bubblewrap()?),
         Tier::T0 | Tier::T1 | Tier::T3 => None,
     };
-    check_mounts(config, tier)?;
+    check_mounts(&config.mounts, tier)?;
     Ok(Walls {
         tier,
         uid,
         gid,
-        scratch: SCRATCH.to_owned(),
+        scratch: inside(Path::new("task")),
         mounts: config.mounts.clone(),
         quotas: config.quotas,
         bubblewrap,
         probe: None,
     })
+}
+
+/// Where a run with a root of its own finds its own directory: called as on the host, and nothing
+/// else of where that is.
+pub(crate) fn inside(scratch: &Path) -> String {
+    let name = scratch.file_name().and_then(|name| name.to_str());
+    let name = name.filter(|name| !TAKEN.contains(name) && !name.contains([':', '\n']));
+    format!("/run/{}", name.unwrap_or("task"))
 }
 
 fn find_bubblewrap() -> Result<String, LaunchError> {
@@ -93,8 +105,9 @@ fn find_bubblewrap() -> Result<String, LaunchError> {
     found.map(ToOwned::to_owned).ok_or_else(missing)
 }
 
-fn check_mounts(config: &LauncherConfig, tier: Tier) -> Result<(), LaunchError> {
-    for mount in &config.mounts {
+/// Whether a run can be given all of these.
+pub(crate) fn check_mounts(mounts: &[Mount], tier: Tier) -> Result<(), LaunchError> {
+    for mount in mounts {
         let refuse = |problem| Err(LaunchError::Mount { mount: mount.source.clone(), problem });
         if let Some(problem) = mount.problem() {
             return refuse(problem);

@@ -132,6 +132,7 @@ impl Stage {
             scratch: self.host.path().to_owned(),
             env: self.env.clone(),
             stdin: Vec::new(),
+            mounts: Vec::new(),
             limits: self.limits,
         };
         within(launcher.launch(request)).await.unwrap()

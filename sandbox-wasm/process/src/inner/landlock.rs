@@ -63,7 +63,7 @@ fn rules(walls: &Walls) -> Result<RulesetCreated, RulesetError> {
     match walls.tier {
         Tier::T2 | Tier::T3 => {
             rules = allow(rules, "/", read)?;
-            for path in [super::SCRATCH, super::TEMPORARY, super::SHARED_MEMORY, "/run"] {
+            for path in ["/run", &walls.scratch, super::TEMPORARY, super::SHARED_MEMORY] {
                 rules = allow(rules, path, write)?;
             }
         }

@@ -30,8 +30,6 @@ use crate::{
     wire::{OrRefuse, Refusal, Stage, Walls},
 };
 
-/// The run's own directory.
-pub(crate) const SCRATCH: &str = "/run/task";
 /// What /tmp leads to.
 pub(crate) const TEMPORARY: &str = "/run/tmp";
 /// What /dev/shm leads to.
@@ -148,8 +146,8 @@ fn settings(walls: &Walls) -> io::Result<()> {
 
 /// Files that are made for the run, so that they say nothing of the host's users and names.
 pub(crate) fn own_settings(walls: &Walls) -> [(&'static str, String); 4] {
-    let Walls { uid, gid, .. } = walls;
-    let users = format!("root:x:0:0:root:/:/bin/false\nrun:x:{uid}:{gid}:run:{SCRATCH}:/bin/sh\n");
+    let Walls { uid, gid, scratch, .. } = walls;
+    let users = format!("root:x:0:0:root:/:/bin/false\nrun:x:{uid}:{gid}:run:{scratch}:/bin/sh\n");
     [
         ("/etc/passwd", users),
         ("/etc/group", format!("root:x:0:\nrun:x:{gid}:\n")),
@@ -165,7 +163,7 @@ fn own_space(walls: &Walls) -> io::Result<()> {
     let space = tmpfs(&[("mode", "755"), ("size", &size), ("nr_inodes", &files)])?;
     fs::create_dir("run")?;
     attach(&space, "run")?;
-    fs::DirBuilder::new().mode(0o700).create(here(SCRATCH))?;
+    fs::DirBuilder::new().mode(0o700).create(here(&walls.scratch))?;
     for shared in [TEMPORARY, SHARED_MEMORY] {
         fs::create_dir(here(shared))?;
         fs::set_permissions(here(shared), fs::Permissions::from_mode(0o1777))?;

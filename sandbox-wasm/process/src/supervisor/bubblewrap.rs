@@ -23,7 +23,7 @@ use super::{MARK, start::Begun};
 use crate::{
     gate,
     inner::{
-        DEVICES, Inside, PROGRAMS, SCRATCH, SETTINGS, SHARED_MEMORY, TEMPORARY, first_of_others,
+        DEVICES, Inside, PROGRAMS, SETTINGS, SHARED_MEMORY, TEMPORARY, first_of_others,
         own_settings,
     },
     sys::{self, Forked, Image},
@@ -143,7 +143,7 @@ fn arguments(
         add(&["--dev-bind", &path, &path]);
     }
     add(&["--size", &walls.quotas.disk_bytes.to_string(), "--tmpfs", "/run"]);
-    add(&["--perms", "0700", "--dir", SCRATCH]);
+    add(&["--perms", "0700", "--dir", &walls.scratch]);
     for shared in [TEMPORARY, SHARED_MEMORY] {
         add(&["--perms", "1777", "--dir", shared]);
     }

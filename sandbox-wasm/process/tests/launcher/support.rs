@@ -43,6 +43,7 @@ pub(crate) fn command(argv: &[&str]) -> Case {
         scratch: scratch.path().to_owned(),
         env: BTreeMap::from([(MARK.to_owned(), mark.clone())]),
         stdin: Vec::new(),
+        mounts: Vec::new(),
         limits: RunLimits {
             wall_time: PATIENCE,
             output_bytes: 1024 * 1024,

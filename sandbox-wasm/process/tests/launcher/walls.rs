@@ -22,7 +22,7 @@ const NOBODY: u32 = 65534;
 async fn a_program_runs_as_it_would_without_walls() {
     check("echo out; echo err >&2; exit 7", "out\n", "err\n", Status::Code(7)).await;
     check("kill -9 $$", "", "", Status::Signal(9)).await;
-    check("cat; pwd; echo $HOME", "read\n/run/task\n/run/task\n", "", Status::Code(0)).await;
+    check("cat; [ $(pwd) = $HOME ]; dirname $HOME", "read\n/run\n", "", Status::Code(0)).await;
     check("(exit 3) & wait $!", "", "", Status::Code(3)).await;
     check("echo x > /tmp/a && cat /tmp/a < /dev/null > /dev/null", "", "", Status::Code(0)).await;
     check("id -un; ls -A ~; echo $$", "run\n2\n", "", Status::Code(0)).await;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use client::Credentials;
+use sandbox_policy::SandboxSettings;
 use schemas::{
     Capability, InvalidId, Manifest, PrincipalId,
     manifest::{Capabilities, Limits, PrincipalPattern},
@@ -76,6 +77,10 @@ pub struct NodeConfig {
     /// Where the credentials that the manifest names are found, where the defaults do not fit.
     #[serde(default, skip_serializing_if = "CredentialSources::is_default")]
     pub credential_sources: CredentialSources,
+    /// What surrounds the runs: the strongest walls that work, and nothing of the host's files,
+    /// when absent.
+    #[serde(default)]
+    pub sandbox: SandboxSettings,
     /// What the agent says about itself, here or in a JSON file; something plain when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestSource>,
@@ -146,6 +151,7 @@ impl NodeConfig {
             issuer_key: None,
             certificates: None,
             credential_sources: CredentialSources::default(),
+            sandbox: SandboxSettings::default(),
             manifest: None,
         }
     }

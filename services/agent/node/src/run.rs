@@ -16,8 +16,8 @@ use bytes::Bytes;
 use client::Client;
 use futures::FutureExt as _;
 use sandbox_process::{
-    CHUNK_BYTES_MAX, Canceller, Chunk, Exit, LaunchError, Launcher, Leftovers, Run, RunLimits,
-    RunRequest, Status, Stream, StreamTotals,
+    Access, CHUNK_BYTES_MAX, Canceller, Chunk, Exit, LaunchError, Launcher, Leftovers, Mount, Run,
+    RunLimits, RunRequest, Status, Stream, StreamTotals,
 };
 use schemas::{
     ErrorCode, Fault, Sha256Hash, Timestamp,
@@ -103,6 +103,7 @@ impl Workshop {
         let mut request = request(order, &scratch, credentials.as_ref());
         if let Some(counter) = &counter {
             let path = counter.path().display().to_string();
+            request.mounts.push(Mount::same(path.clone(), Access::ReadOnly));
             request.env.insert(DELEGATE_VARIABLE.to_owned(), path);
         }
         let outcome = match self.launcher.launch(request).await {
@@ -202,8 +203,11 @@ fn request(order: &RunOrder, scratch: &Path, credentials: Option<&HandedOver>) -
         Work::Echo { .. } => Default::default(),
         Work::Command { argv, cwd, env, stdin } => (argv, cwd, env, stdin),
     };
+    let mut mounts = Vec::new();
     if let Some(credentials) = credentials {
-        env.insert(CREDENTIALS_VARIABLE.to_owned(), credentials.folder.text().to_owned());
+        let path = credentials.folder.text();
+        mounts.push(Mount::same(path, Access::ReadOnly));
+        env.insert(CREDENTIALS_VARIABLE.to_owned(), path.to_owned());
     }
     RunRequest {
         argv,
@@ -211,6 +215,7 @@ fn request(order: &RunOrder, scratch: &Path, credentials: Option<&HandedOver>) -
         scratch: scratch.to_owned(),
         env,
         stdin: stdin.unwrap_or_default().into_bytes(),
+        mounts,
         limits: RunLimits {
             wall_time: Duration::from_millis(order.spec.time_limit_ms()),
             output_bytes: order.spec.output_limit_bytes(),

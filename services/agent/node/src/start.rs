@@ -11,7 +11,7 @@ use std::{
 
 use agent_core::{Action, Input, Node, Profile, ReceivedRoster};
 use client::{Client, ConnectOptions};
-use sandbox_process::{Launcher, LauncherConfig};
+use sandbox_process::{Launcher, LauncherConfig, SandboxSettings};
 use schemas::{
     Manifest,
     agent::{FailureCounters, NodeReport},
@@ -236,7 +236,7 @@ fn prepare(config: NodeConfig) -> Result<Prepared, NodeError> {
     let issuer_key = config.issuer_key.as_deref().map(read_issuer_key).transpose()?;
     let roster =
         roster::read(&state_dir).map_err(|(path, source)| cannot("read", &path)(source))?;
-    let launcher = Launcher::new(launcher_config(&credentials))?;
+    let launcher = Launcher::new(launcher_config(&config, &credentials))?;
     let slots = config.slots.unwrap_or_else(measure::cpus);
     let runs_dir = runs.join(instance.as_str());
     make_private(&runs_dir)?;
@@ -276,8 +276,9 @@ fn credentials(config: &NodeConfig, manifest: &Manifest) -> Result<Credentials, 
 }
 
 /// A run gets the node's environment without what is a credential in it.
-fn launcher_config(credentials: &Credentials) -> LauncherConfig {
-    let mut config = LauncherConfig::default();
+fn launcher_config(node: &NodeConfig, credentials: &Credentials) -> LauncherConfig {
+    let SandboxSettings { tier, mounts, quotas } = node.sandbox.clone();
+    let mut config = LauncherConfig { tier, mounts, quotas, ..LauncherConfig::default() };
     for name in credentials.variables() {
         config.environment.remove(name);
     }

@@ -62,7 +62,9 @@ impl Cluster {
     /// Joins from the beginning to the end.
     pub(crate) async fn join(&self) -> Result<NodeConfig> {
         let joined = join(&self.invite()?, &self.options()).await?;
-        Ok(NodeConfig::load(&joined.settings)?)
+        let mut config = NodeConfig::load(&joined.settings)?;
+        crate::stage::share(&mut config, self.folder.path());
+        Ok(config)
     }
 
     /// Starts a node and waits until it has registered.

@@ -25,7 +25,8 @@ async fn a_node_says_what_its_machine_is_and_what_it_does_not_enforce() -> Resul
     let node = stage.node().await?;
     let registered = stage.plane.registered().remove(0);
     let report = registered.node.unwrap();
-    assert_eq!((report.slots, report.sandbox.tier), (8, Tier::T0));
+    assert_eq!(report.slots, 8);
+    assert_ne!(report.sandbox.tier, Tier::T0, "walls are on by default");
     assert!(0 < report.memory_bytes && report.tools.contains_key("sh"), "{report:?}");
     assert_eq!(registered.owner, Some(id("alice")));
     node.stop().await

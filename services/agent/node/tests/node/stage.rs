@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use agent_node::{NodeConfig, NodeError};
 use anyhow::{Context as _, Result};
 use cortex_tests::{Guarded, NatsServer};
+use sandbox_policy::{Access, Mount};
 use schemas::task::{TaskSpec, Work};
 use tokio::{sync::oneshot, task::JoinHandle};
 use trust::{Anchor, Purpose, TrustAnchors};
@@ -105,13 +106,20 @@ pub(crate) fn folder() -> Result<tempfile::TempDir> {
     Ok(folder)
 }
 
+/// Lets runs tell what they did by files in a folder, and execute this very program.
+pub(crate) fn share(config: &mut NodeConfig, folder: &Path) {
+    let program = std::env::current_exe().expect("a process has its executable");
+    config.sandbox.mounts = vec![
+        Mount::same(folder.display().to_string(), Access::ReadWrite),
+        Mount::same(program.display().to_string(), Access::ReadOnly),
+    ];
+}
+
 /// The settings of the one node.
 pub(crate) fn config(broker: &NatsServer, folder: &Path) -> NodeConfig {
     let (state, anchors) = (folder.join("state"), folder.join("anchors.json"));
     let mut config = NodeConfig::new(id(NODE), broker.url(), state, anchors);
-    // Runs of these tests tell what they did by files in here.
-    let shared = folder.display().to_string();
-    config.sandbox.mounts = vec![Mount::same(shared, Access::ReadWrite)];
+    share(&mut config, folder);
     config.owner = Some(id(ISSUER));
     config.slots = Some(8);
     config.drain_grace_ms = Some(20_000);
