@@ -369,6 +369,9 @@ pub struct TaskView {
     /// The task that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<crate::TaskId>,
+    /// What it may itself ask for.
+    #[serde(default, skip_serializing_if = "crate::grants::Grants::is_nothing")]
+    pub grants: crate::grants::Grants,
     /// The node that has or had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<PrincipalId>,

@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use schemas::{
     Audience, ErrorCode, Fault, InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
     agent::Heartbeat,
+    enrolment::{PrincipalView, TokenView},
     grants::Grants,
+    key::KeyId,
     registry::{AgentView, RegistryEvent},
     scheduler::{
-        CancelAnswer, GetTasksAnswer, OutputAnswer, OutputRequest, ReportAnswer, StartAnswer,
-        SubmitAnswer, TaskSelection, WhyAnswer, verb,
+        CancelAnswer, ChainAnswer, GetTasksAnswer, OutputAnswer, OutputRequest, ReportAnswer,
+        StartAnswer, SubmitAnswer, TaskSelection, WhyAnswer, verb,
     },
     task::{Outcome, TaskSpec, TaskState, TaskView},
 };
@@ -42,6 +44,8 @@ pub struct Submission {
     pub grants: Grants,
     /// The task that asked for it.
     pub parent: Option<TaskId>,
+    /// The key that signed.
+    pub key: KeyId,
     /// When the request expires.
     pub expires_at: Timestamp,
 }
@@ -132,6 +136,16 @@ pub enum Command {
         /// Which.
         task: TaskId,
     },
+    /// End a task that nobody has started, for whoever asked for it may no more.
+    EndBarred {
+        /// Which.
+        task: TaskId,
+    },
+    /// End what was asked for by a task whose own end was asked for.
+    EndChildren {
+        /// The task that asked.
+        parent: TaskId,
+    },
 }
 
 impl Command {
@@ -149,13 +163,24 @@ impl Command {
             Self::ExpireAssignment { .. } => "expire-assignment",
             Self::DeclareLost { .. } => "declare-lost",
             Self::ExpireRequest { .. } => "expire-request",
+            Self::EndBarred { .. } => "end-barred",
+            Self::EndChildren { .. } => "end-children",
         }
     }
 }
 
+/// What somebody wants to know; the answer holds only what they may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Who asks.
+    pub by: PrincipalId,
+    /// What.
+    pub question: Question,
+}
+
 /// What is to be answered from what is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
+pub enum Question {
     /// One task.
     GetTask(TaskId),
     /// A page of tasks, newest first.
@@ -171,6 +196,23 @@ pub enum Query {
     Output(OutputRequest),
     /// Why a task is where it is.
     Why(TaskId),
+    /// Which tasks asked for one another up to a task, and which it asked for.
+    Chain(TaskId),
+    /// Which tasks a request is to be verified with that names one as its parent.
+    Lineage(Box<Handed>),
+}
+
+/// A request that another task asked for; that task has to be found before it can be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Handed {
+    /// The task that it names as its parent.
+    pub parent: TaskId,
+    /// The signed envelope, in base64.
+    pub envelope: String,
+    /// SHA-256 of the envelope's bytes.
+    pub envelope_hash: Sha256Hash,
+    /// Certificates of the signer's key, in base64.
+    pub certificates: Vec<String>,
 }
 
 /// A place in the list of all tasks by the time they were submitted.
@@ -218,18 +260,24 @@ pub enum Answer {
     Reported(ReportAnswer),
     /// To [`Command::Cancel`].
     Cancelled(CancelAnswer),
-    /// To [`Query::GetTask`] and [`Command::ForceLost`].
+    /// To [`Question::GetTask`] and [`Command::ForceLost`].
     Task(Box<TaskView>),
-    /// To [`Query::GetTask`] of a task whose record is in the bucket alone.
+    /// To [`Question::GetTask`] of a task whose record is in the bucket alone.
     Kept(Box<Kept>),
-    /// To [`Query::GetTasks`].
+    /// To [`Question::GetTasks`].
     Tasks(TaskPage),
-    /// To [`Query::Output`]: whose output is to be read.
+    /// To [`Question::Output`]: whose output is to be read.
     Output(Box<OutputSource>),
-    /// To [`Query::Output`] when it was read.
+    /// To [`Question::Output`] when it was read.
     OutputRead(OutputAnswer),
-    /// To [`Query::Why`].
+    /// To [`Question::Why`].
     Why(WhyAnswer),
+    /// To [`Question::Chain`].
+    Chain(Box<ChainPage>),
+    /// The same when nothing is missing any more.
+    ChainRead(ChainAnswer),
+    /// To [`Question::Lineage`]: what the request is to be verified with, before it is submitted.
+    Lineage(Box<Lineage>),
     /// To a command that nobody asked for.
     Done {},
 }
@@ -258,6 +306,34 @@ pub struct TaskPage {
     pub missing: Vec<(usize, Kept)>,
 }
 
+/// Tasks that asked for one another, with those whose records are in the bucket alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChainPage {
+    /// From the first on, the named one included.
+    pub ancestors: Vec<Link>,
+    /// What the named one asked for, oldest first.
+    pub children: Vec<Link>,
+}
+
+/// A request with the tasks that led to it, from the first to its parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lineage {
+    /// The request.
+    pub handed: Handed,
+    /// The tasks.
+    pub proofs: Vec<Proof>,
+}
+
+/// A task of a chain, as far as it is known here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Link {
+    /// All of it.
+    Whole(Box<TaskView>),
+    /// The rest is to be read from the bucket.
+    Kept(Box<Kept>),
+}
+
 /// Something seen that is not in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
@@ -267,6 +343,12 @@ pub enum Observation {
     Agent(Box<AgentView>),
     /// Every agent was listed; others exist no more.
     Listed(BTreeSet<PrincipalId>),
+    /// A principal as the registry lists it.
+    Principal(Box<PrincipalView>),
+    /// A token as the registry lists it.
+    Token(Box<TokenView>),
+    /// Every principal and every token was listed; others exist no more.
+    PrincipalsListed(BTreeSet<PrincipalId>),
     /// The registry recorded something.
     Registry(Box<RegistryEvent>),
 }
@@ -304,114 +386,38 @@ pub struct Dispatch {
     pub request: String,
     /// SHA-256 of the request's envelope.
     pub request_hash: Sha256Hash,
+    /// Certificates that came with the request, in base64.
+    pub certificates: Vec<String>,
+    /// The tasks that asked for one another up to this one, from the first on.
+    pub ancestors: Vec<Proof>,
 }
 
-/// Why a command or a query was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// The id belongs to another request.
-    #[error("task {0} was already asked for by another request with the same issuer and nonce")]
-    IdTaken(TaskId),
-    /// The request is too old.
-    #[error("the request for task {0} has expired")]
-    RequestExpired(TaskId),
-    /// The issuer holds as many long-lived requests as it may.
-    #[error("{issuer} has {limit} requests alive that live longer than 1 h, which is the limit")]
-    TooManyLongLives {
-        /// Who signed.
-        issuer: PrincipalId,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// The request names a node that nobody knows.
-    #[error("there is no node {0}")]
-    NoSuchNode(PrincipalId),
-    /// No node that could run it lets the issuer ask.
-    #[error("{issuer} may not task {audience}: {reasons}")]
-    NotPermitted {
-        /// Who signed.
-        issuer: PrincipalId,
-        /// Whom they asked for.
-        audience: String,
-        /// What stands against it.
-        reasons: String,
-    },
-    /// Nothing is known of the task.
-    #[error("there is no task {0}")]
-    NoSuchTask(TaskId),
-    /// Somebody else has the task, or nobody was told to run it.
-    #[error("{who} does not run task {task} at epoch {epoch}: {problem}")]
-    NotTheRunner {
-        /// Who spoke.
-        who: PrincipalId,
-        /// Of which task.
-        task: TaskId,
-        /// Of which assignment.
-        epoch: u64,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// Whoever asks has nothing to do with the task.
-    #[error("{by} is neither issuer nor subject of task {task}, nor owner of its node")]
-    NotAllowed {
-        /// Who asked.
-        by: PrincipalId,
-        /// For which task.
-        task: TaskId,
-    },
-    /// It has ended.
-    #[error("task {task} has ended: {state}")]
-    Finished {
-        /// Which.
-        task: TaskId,
-        /// How.
-        state: &'static str,
-    },
-    /// Only lost tasks are settled by hand.
-    #[error("task {task} is {state}, not lost")]
-    NotLost {
-        /// Which.
-        task: TaskId,
-        /// What it is.
-        state: &'static str,
-    },
+/// What proves that a task ran on a node and could ask for others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// Which task.
+    pub task: TaskId,
+    /// The node that ran it.
+    pub node: PrincipalId,
+    /// By which assignment.
+    pub epoch: u64,
+    /// Counts the task's runs.
+    pub attempt: u32,
+    /// Term in which it was assigned.
+    pub term: u64,
+    /// When it was assigned.
+    pub assigned_at: Timestamp,
+    /// SHA-256 of the request's envelope.
+    pub request_hash: Sha256Hash,
+    /// The signed request; in its bucket alone when the task has ended.
+    pub request: Option<SignedRequest>,
 }
 
-impl Rejection {
-    /// The code that users see.
-    #[must_use]
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::IdTaken(_) => ErrorCode::CommandIdReused,
-            Self::RequestExpired(_) => ErrorCode::Expired,
-            Self::TooManyLongLives { .. } => ErrorCode::LifetimeTooLong,
-            Self::NoSuchNode(_) => ErrorCode::NoSuchNode,
-            Self::NotPermitted { .. } => ErrorCode::TaskNotPermitted,
-            Self::NoSuchTask(_) => ErrorCode::TaskNotFound,
-            Self::NotTheRunner { .. } => ErrorCode::NotTheRunner,
-            Self::NotAllowed { .. } => ErrorCode::NotAllowed,
-            Self::Finished { .. } => ErrorCode::TaskFinished,
-            Self::NotLost { .. } => ErrorCode::TaskNotLost,
-        }
-    }
-}
-
-impl From<Rejection> for Fault {
-    fn from(rejection: Rejection) -> Self {
-        let fault = Self::new(rejection.code(), rejection.to_string());
-        match rejection {
-            Rejection::IdTaken(_) => fault.with_hint("sign the request anew, with a fresh nonce"),
-            Rejection::TooManyLongLives { .. } => {
-                fault.with_hint("sign for at most 1 h, or wait until older requests expire")
-            }
-            Rejection::RequestExpired(_)
-            | Rejection::NoSuchNode(_)
-            | Rejection::NotPermitted { .. }
-            | Rejection::NoSuchTask(_)
-            | Rejection::NotTheRunner { .. }
-            | Rejection::NotAllowed { .. }
-            | Rejection::Finished { .. }
-            | Rejection::NotLost { .. } => fault,
-        }
-    }
+/// A signed request with what came with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignedRequest {
+    /// The envelope, in base64.
+    pub envelope: String,
+    /// Certificates of the signer's key, in base64.
+    pub certificates: Vec<String>,
 }

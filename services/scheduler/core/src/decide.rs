@@ -5,20 +5,22 @@
 //! **Invariant:** whatever frees a slot offers it to the queue in the same decision.
 
 use decider::Decided;
-use schemas::{PrincipalId, TaskId, scheduler::SchedulerEvent};
+use schemas::{TaskId, scheduler::SchedulerEvent};
 
 use crate::{
     Scheduler,
-    command::{Answer, Command, Rejection},
+    command::{Answer, Command},
     facts::Facts,
+    rejection::Rejection,
     state::{State, Task},
 };
 
 mod cancel;
+pub(crate) mod descent;
 mod draft;
 mod report;
 mod start;
-mod submit;
+pub(crate) mod submit;
 mod upkeep;
 
 use draft::Draft;
@@ -41,18 +43,13 @@ pub(crate) fn decide(state: &State, command: &Command, facts: &Facts) -> Decisio
         }
         Command::DeclareLost { task, epoch } => Ok(upkeep::declare_lost(draft, task, *epoch)),
         Command::ExpireRequest { task } => Ok(upkeep::expire_request(draft, task)),
+        Command::EndBarred { task } => Ok(upkeep::end_barred(draft, task)),
+        Command::EndChildren { parent } => Ok(cancel::end_children(draft, parent)),
     }
 }
 
 fn nothing(answer: Answer) -> Decided<Scheduler> {
     Decided { events: Vec::new(), answer }
-}
-
-/// Whether `by` may end the task: its issuer, the user it is for, or the owner of its node.
-fn may_end(facts: &Facts, by: &PrincipalId, task: &Task) -> bool {
-    let view = &task.view;
-    let node = view.node.as_ref().and_then(|node| facts.fleet.get(node));
-    view.issuer == *by || view.subject == *by || node.is_some_and(|node| node.owner == *by)
 }
 
 fn finished(task: &Task, state: schemas::task::TaskState) -> SchedulerEvent {

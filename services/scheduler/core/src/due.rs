@@ -25,6 +25,12 @@ pub(crate) fn due(state: &State, facts: &Facts) -> Vec<Command> {
         Some(Command::ExpireAssignment { task: id.clone(), epoch })
     }));
 
+    let barred = facts.barred(state).take(DUE_MAX);
+    commands.extend(barred.map(|task| Command::EndBarred { task: task.clone() }));
+
+    let ending = state.ending.iter().take(DUE_MAX);
+    commands.extend(ending.map(|parent| Command::EndChildren { parent: parent.clone() }));
+
     let silent = facts.leases.run_out(state, facts.moment).take(DUE_MAX);
     commands.extend(silent.map(|(id, epoch)| Command::DeclareLost { task: id.clone(), epoch }));
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use decider::Recorded;
 use schemas::{
     ErrorCode, Fault, PrincipalId, TaskId, Timestamp,
     scheduler::SchedulerEvent,
@@ -14,19 +15,20 @@ use crate::{
         REFUSED_PAUSE_MS, STRIKES_MAX, doubled,
     },
     refusal::{RefusalSort, sort},
-    state::{NodeRecord, Pause, State, Task},
+    state::{Forebear, NodeRecord, Pause, State, Task},
 };
 
 /// Takes one event into the state.
-pub(crate) fn evolve(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
-    state.at_ms = state.at_ms.max(at.0);
+pub(crate) fn evolve(state: &mut State, event: &SchedulerEvent, recorded: Recorded) {
+    state.at_ms = state.at_ms.max(recorded.at_ms);
     state.step += 1;
-    apply(state, event, at);
+    apply(state, event, recorded);
+    follow_ends(state, event);
     state.retire();
 }
 
-fn apply(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
-    let step = state.step;
+fn apply(state: &mut State, event: &SchedulerEvent, recorded: Recorded) {
+    let (step, at) = (state.step, Timestamp(recorded.at_ms));
     match event {
         SchedulerEvent::TaskSubmitted { .. } => submitted(state, event, at),
         SchedulerEvent::TaskQueued { task, waiting_for } => state.change(task, |task| {
@@ -41,7 +43,7 @@ fn apply(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
                 task.view.epoch = *epoch;
                 task.view.attempt = *attempt;
                 task.view.assigned_at = Some(at);
-                (task.until, task.step) = (*until, step);
+                (task.until, task.step, task.term) = (*until, step, recorded.term);
             });
         }
         SchedulerEvent::AssignmentExpired { task, .. } => expired(state, task, at),
@@ -77,6 +79,10 @@ fn apply(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
                 }
                 task.envelope = None;
             });
+            let chain = state.tasks.get_mut(task).and_then(|task| task.chain.take());
+            if let Some(number) = chain {
+                state.chains.drop_one(number);
+            }
         }
         SchedulerEvent::TaskLost { task, epoch, node, .. } => {
             state.change(task, |task| {
@@ -85,6 +91,31 @@ fn apply(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
             });
             state.change_node(node, NodeRecord::has_failed);
         }
+    }
+}
+
+/// Remembers whose end was asked for while tasks that they asked for go on, and for how long.
+fn follow_ends(state: &mut State, event: &SchedulerEvent) {
+    let ended = match event {
+        SchedulerEvent::TaskCancelRequested { task, .. }
+        | SchedulerEvent::TaskFinished { task, by: Some(_), .. } => Some(task),
+        SchedulerEvent::TaskSubmitted { .. }
+        | SchedulerEvent::TaskQueued { .. }
+        | SchedulerEvent::TaskAssigned { .. }
+        | SchedulerEvent::AssignmentExpired { .. }
+        | SchedulerEvent::TaskRefused { .. }
+        | SchedulerEvent::TaskStarted { .. }
+        | SchedulerEvent::TaskFinished { by: None, .. }
+        | SchedulerEvent::TaskLost { .. } => None,
+    };
+    if let Some(task) = ended.filter(|task| state.index.going_on.contains_key(*task)) {
+        state.ending.insert(task.clone());
+    }
+    let task = state.tasks.get(event.task());
+    if let Some(parent) = task.and_then(|task| task.view.parent.as_ref())
+        && !state.index.going_on.contains_key(parent)
+    {
+        state.ending.remove(parent);
     }
 }
 
@@ -97,9 +128,10 @@ fn submitted(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
         subject,
         audience,
         spec,
-        certificates: _,
-        grants: _,
+        certificates,
+        grants,
         parent,
+        key,
         expires_at,
     } = event
     else {
@@ -113,6 +145,7 @@ fn submitted(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
         audience: audience.clone(),
         spec: spec.as_ref().clone(),
         parent: parent.clone(),
+        grants: grants.as_ref().clone(),
         node: None,
         epoch: 0,
         attempt: 0,
@@ -126,8 +159,15 @@ fn submitted(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
         refusals: Vec::new(),
         outcome: None,
     };
+    let tasks = 1 + u64::from(grants.tasks_max);
+    let lineage = parent.as_ref().map_or_else(Vec::new, |parent| descend(state, parent, tasks));
     let record = Task {
         view,
+        key: *key,
+        chain: state.chains.keep(certificates, state.step),
+        lineage,
+        asked_for: 0,
+        term: 0,
         envelope: Some(envelope.clone()),
         envelope_hash: *envelope_hash,
         runs: 0,
@@ -140,6 +180,13 @@ fn submitted(state: &mut State, event: &SchedulerEvent, at: Timestamp) {
         pauses: BTreeMap::new(),
     };
     state.remember(record);
+}
+
+/// Counts tasks that a task asked for; returns the lineage of those.
+fn descend(state: &mut State, parent: &TaskId, tasks: u64) -> Vec<Forebear> {
+    let Some(parent) = state.tasks.get_mut(parent) else { return Vec::new() };
+    parent.asked_for = parent.asked_for.saturating_add(tasks);
+    parent.lineage.iter().cloned().chain(parent.as_forebear()).collect()
 }
 
 /// Back to waiting: nobody has it.

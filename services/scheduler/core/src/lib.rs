@@ -19,17 +19,20 @@ mod placement;
 mod queries;
 mod react;
 mod refusal;
+mod rejection;
 mod state;
+mod visibility;
 
 use decider::{Decided, Decider, Moment, Recorded};
-use schemas::{Timestamp, scheduler::SchedulerEvent};
+use schemas::{PrincipalId, scheduler::SchedulerEvent};
 
 pub use command::{
-    Answer, CancelTarget, Command, Dispatch, Effect, Observation, OutputSource, PageKey, Query,
-    Rejection, Run, Submission, TaskPage,
+    Answer, CancelTarget, ChainPage, Command, Dispatch, Effect, Handed, Lineage, Link, Observation,
+    OutputSource, PageKey, Proof, Query, Question, Run, SignedRequest, Submission, TaskPage,
 };
-pub use facts::Facts;
+pub use facts::{Facts, Revocations};
 pub use placement::check::violations;
+pub use rejection::Rejection;
 pub use state::{Kept, State, Task};
 
 /// The rules of the scheduler.
@@ -56,7 +59,7 @@ impl Decider for Scheduler {
     }
 
     fn evolve(state: &mut State, event: &SchedulerEvent, recorded: &Recorded) {
-        evolve::evolve(state, event, Timestamp(recorded.at_ms));
+        evolve::evolve(state, event, *recorded);
     }
 
     fn react(state: &State, event: &SchedulerEvent) -> Vec<Effect> {
@@ -82,6 +85,19 @@ impl Decider for Scheduler {
     fn due_effects(state: &State, facts: &mut Facts) -> Vec<Effect> {
         facts.tick(state)
     }
+}
+
+/// Whether somebody may hear of an event: they may see its task. Of tasks that are forgotten only
+/// those hear who see everything.
+#[must_use]
+pub fn sees(state: &State, facts: &Facts, viewer: &PrincipalId, event: &SchedulerEvent) -> bool {
+    visibility::sees_event(state, facts, viewer, event)
+}
+
+/// Whether somebody may have rows made anew: admins, operators and the control plane itself.
+#[must_use]
+pub fn may_rebuild(facts: &Facts, viewer: &PrincipalId) -> bool {
+    visibility::Viewer::new(facts, viewer).oversees()
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub const WHY_NODES_MAX: usize = 1000;
 pub const DENIALS_NAMED_MAX: usize = 3;
 /// Tasks on a page when the request names no limit.
 pub const PAGE_DEFAULT: usize = 100;
+/// Most tasks that one task asked for in one answer.
+pub const CHILDREN_LISTED_MAX: usize = 1000;
 /// Largest page of tasks, in tasks.
 pub const PAGE_MAX: usize = 1000;
 /// Tasks that one page may look at; a page that finds few is short and says where to go on.

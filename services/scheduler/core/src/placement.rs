@@ -164,7 +164,7 @@ impl<'a> World<'a> {
         let fits = |id: &TaskId| {
             let task = self.state.tasks.get(id);
             let probe = Probe::new(*self, node, Candidate { id, demand, task });
-            !self.overlay.taken.contains(id) && !probe.is_refused()
+            !self.overlay.taken.contains(id) && !probe.is_refused() && !probe.is_barred()
         };
         let taken = self.overlay.taken.len();
         let mut peeked = waiting.iter().take(QUEUE_PEEK_MAX + taken);

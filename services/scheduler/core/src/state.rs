@@ -9,13 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
     InstanceId, PrincipalId, Sha256Hash, TaskId, Timestamp,
+    key::KeyId,
     task::{TaskState, TaskView},
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{command::PageKey, visibility::Parties};
+
+mod chains;
 mod index;
 mod retention;
 
+pub(crate) use chains::Chains;
 pub(crate) use index::{Demand, Index, Waiting};
 
 /// Everything that the log says about tasks.
@@ -38,6 +43,10 @@ pub struct State {
     pub(crate) nodes: BTreeMap<PrincipalId, NodeRecord>,
     /// When nodes that were left alone are worth asking again.
     pub(crate) wakes: BTreeSet<(u64, PrincipalId)>,
+    /// Certificates that came with live tasks.
+    pub(crate) chains: Chains,
+    /// Tasks whose end was asked for, as long as tasks that they asked for go on.
+    pub(crate) ending: BTreeSet<TaskId>,
     /// Tasks whose rows the newest event deletes.
     #[serde(skip)]
     pub(crate) evicted: Vec<TaskId>,
@@ -56,14 +65,30 @@ struct Stored {
     long_lives: BTreeMap<PrincipalId, BTreeSet<(u64, TaskId)>>,
     nodes: BTreeMap<PrincipalId, NodeRecord>,
     wakes: BTreeSet<(u64, PrincipalId)>,
+    chains: Chains,
+    ending: BTreeSet<TaskId>,
 }
 
 impl From<Stored> for State {
     fn from(stored: Stored) -> Self {
-        let Stored { at_ms, step, tasks, history, spent, long_lives, nodes, wakes } = stored;
+        let Stored { at_ms, step, tasks, history, spent, long_lives, .. } = stored;
+        let Stored { nodes, wakes, chains, ending, .. } = stored;
         let index = Index::of(&tasks, &history, &spent);
         let evicted = Vec::new();
-        Self { at_ms, step, tasks, history, spent, long_lives, nodes, wakes, evicted, index }
+        Self {
+            at_ms,
+            step,
+            tasks,
+            history,
+            spent,
+            long_lives,
+            nodes,
+            wakes,
+            chains,
+            ending,
+            evicted,
+            index,
+        }
     }
 }
 
@@ -75,6 +100,14 @@ pub struct Task {
     /// The signed request, in base64, while somebody may still have to run it.
     pub(crate) envelope: Option<String>,
     pub(crate) envelope_hash: Sha256Hash,
+    /// The key that signed.
+    pub(crate) key: Option<KeyId>,
+    /// Number of the certificates that came with it, as long as the request is kept.
+    pub(crate) chain: Option<u64>,
+    /// The tasks that asked for one another up to this one, from the first on.
+    pub(crate) lineage: Vec<Forebear>,
+    /// How many tasks it has asked for, with those that these may ask for.
+    pub(crate) asked_for: u64,
     /// How often a node was told to run it, repetitions aside.
     pub(crate) runs: u32,
     /// Place in the order of submission; waiting tasks keep it.
@@ -83,6 +116,8 @@ pub struct Task {
     pub(crate) step: u64,
     /// When its assignment ends.
     pub(crate) until: Timestamp,
+    /// Term in which it was assigned.
+    pub(crate) term: u64,
     /// The process start that was told to run the present epoch.
     pub(crate) instance: Option<InstanceId>,
     /// Which of that instance's requests was answered with a go last.
@@ -91,6 +126,21 @@ pub struct Task {
     pub(crate) lost_epoch: Option<u64>,
     /// Nodes that are not offered the task for a while.
     pub(crate) pauses: BTreeMap<PrincipalId, Pause>,
+}
+
+/// A task that asked for another one, and the assignment by which it ran when it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Forebear {
+    pub(crate) task: TaskId,
+    pub(crate) issuer: PrincipalId,
+    pub(crate) key: Option<KeyId>,
+    pub(crate) envelope_hash: Sha256Hash,
+    /// The node that ran it, and signed for what it asked for.
+    pub(crate) node: PrincipalId,
+    pub(crate) epoch: u64,
+    pub(crate) attempt: u32,
+    pub(crate) term: u64,
+    pub(crate) assigned_at: Timestamp,
 }
 
 /// A node is left alone for a while.
@@ -124,6 +174,8 @@ pub struct Kept {
     pub subject: PrincipalId,
     /// The node that had it last.
     pub node: Option<PrincipalId>,
+    /// The task that asked for it.
+    pub parent: Option<TaskId>,
     /// When it was submitted.
     pub submitted_at: Timestamp,
     /// When it ended.
@@ -150,12 +202,30 @@ pub(crate) enum Known<'a> {
     Spent(&'a Spent),
 }
 
-impl Known<'_> {
+impl<'a> Known<'a> {
     pub(crate) fn state(&self) -> TaskState {
         match self {
             Self::Whole(task) => task.view.state,
             Self::Kept(kept) => kept.state,
             Self::Spent(spent) => spent.state,
+        }
+    }
+
+    /// Who has to do with it, as long as that is known.
+    pub(crate) fn parties(self) -> Option<Parties<'a>> {
+        match self {
+            Self::Whole(task) => Some(task.parties()),
+            Self::Kept(kept) => Some(kept.parties()),
+            Self::Spent(_) => None,
+        }
+    }
+
+    /// The task that asked for it.
+    pub(crate) fn parent(self) -> Option<&'a TaskId> {
+        match self {
+            Self::Whole(task) => task.view.parent.as_ref(),
+            Self::Kept(kept) => kept.parent.as_ref(),
+            Self::Spent(_) => None,
         }
     }
 
@@ -218,9 +288,18 @@ impl State {
     pub(crate) fn change(&mut self, id: &TaskId, change: impl FnOnce(&mut Task)) {
         if let Some(task) = self.tasks.get_mut(id) {
             self.index.remove(task);
+            let node = task.view.node.clone();
             change(task);
             self.index.insert(task);
+            if node != task.view.node {
+                self.index.moved(&task.page_key(), (node.as_ref(), task.view.node.as_ref()));
+            }
         }
+    }
+
+    /// Certificates that came with a live task.
+    pub(crate) fn certificates_of(&self, task: &Task) -> &[String] {
+        task.chain.map_or(&[], |number| self.chains.get(number))
     }
 
     /// Changes what is remembered of a node, and forgets what is not worth it.
@@ -247,6 +326,49 @@ impl Task {
         Demand::new(&self.view.issuer, &self.view.audience, &self.view.spec)
     }
 
+    pub(crate) fn parties(&self) -> Parties<'_> {
+        let TaskView { issuer, subject, node, .. } = &self.view;
+        Parties { issuer, subject, node: node.as_ref() }
+    }
+
+    pub(crate) fn page_key(&self) -> PageKey {
+        PageKey { submitted_at: self.view.submitted_at, task: self.view.id.clone() }
+    }
+
+    /// Whether it can still be kept from starting.
+    pub(crate) fn is_unstarted(&self) -> bool {
+        match self.view.state {
+            TaskState::Queued | TaskState::Assigned => true,
+            TaskState::Started
+            | TaskState::Lost
+            | TaskState::Succeeded
+            | TaskState::Failed
+            | TaskState::TimedOut
+            | TaskState::Cancelled
+            | TaskState::Expired => false,
+        }
+    }
+
+    /// Whether it goes on, and nobody has asked for its end.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.view.state.is_final() && self.view.cancelled_by.is_none()
+    }
+
+    /// It as the parent of a task that its node asks for now.
+    pub(crate) fn as_forebear(&self) -> Option<Forebear> {
+        Some(Forebear {
+            task: self.view.id.clone(),
+            issuer: self.view.issuer.clone(),
+            key: self.key,
+            envelope_hash: self.envelope_hash,
+            node: self.view.node.clone()?,
+            epoch: self.view.epoch,
+            attempt: self.view.attempt,
+            term: self.term,
+            assigned_at: self.view.assigned_at?,
+        })
+    }
+
     pub(crate) fn is_cancel_requested(&self) -> bool {
         self.view.cancelled_by.is_some() && !self.view.state.is_final()
     }
@@ -269,10 +391,21 @@ impl Task {
             issuer: self.view.issuer.clone(),
             subject: self.view.subject.clone(),
             node: self.view.node.clone(),
+            parent: self.view.parent.clone(),
             submitted_at: self.view.submitted_at,
             finished_at,
             expires_at: self.view.expires_at,
             envelope_hash: self.envelope_hash,
         }
+    }
+}
+
+impl Kept {
+    pub(crate) fn parties(&self) -> Parties<'_> {
+        Parties { issuer: &self.issuer, subject: &self.subject, node: self.node.as_ref() }
+    }
+
+    pub(crate) fn page_key(&self) -> PageKey {
+        PageKey { submitted_at: self.submitted_at, task: self.id.clone() }
     }
 }

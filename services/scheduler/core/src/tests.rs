@@ -1,6 +1,9 @@
 //! Cases: given what has happened, when something is asked, then these events or this refusal.
 
+mod attacks;
 mod cancel;
+mod delegation;
+mod directory;
 mod fleet;
 mod harness;
 mod histories;
@@ -13,3 +16,4 @@ mod reminders;
 mod retention;
 mod speed;
 mod start;
+mod visibility;

@@ -21,6 +21,9 @@ pub struct SchedulerTrust {
     anchors: TrustAnchors,
     key: SecretKey,
     issuer: PrincipalId,
+    /// First second in which the key may sign, since the Unix epoch.
+    valid_from_s: u64,
+    certificates: Vec<String>,
 }
 
 /// Why a scheduler cannot be put together.
@@ -55,8 +58,22 @@ impl SchedulerTrust {
         }
         let id = key.public().id();
         let anchor = anchors.lookup(id, purpose).map_err(|_| ConfigError::KeyNotTrusted(id))?;
-        let issuer = anchor.principal.clone();
-        Ok(Self { anchors, key, issuer })
+        let (issuer, valid_from_s) = (anchor.principal.clone(), anchor.not_before_s);
+        Ok(Self { anchors, key, issuer, valid_from_s, certificates: Vec::new() })
+    }
+
+    /// Certificates of the key, in base64, each after the one that vouches for it: nodes that pin
+    /// the root alone get them with every offer.
+    #[must_use]
+    pub fn with_certificates(mut self, certificates: Vec<String>) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
+    /// Certificates of the key, in base64.
+    #[must_use]
+    pub fn certificates(&self) -> &[String] {
+        &self.certificates
     }
 
     /// Whose signatures count.
@@ -69,6 +86,12 @@ impl SchedulerTrust {
     #[must_use]
     pub fn key(&self) -> &SecretKey {
         &self.key
+    }
+
+    /// First second in which the key may sign, since the Unix epoch.
+    #[must_use]
+    pub fn valid_from_s(&self) -> u64 {
+        self.valid_from_s
     }
 
     /// In whose name assignments are signed.

@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use client::Client;
-use runtime::EffectContext;
+use runtime::{EffectContext, RowReader};
 use scheduler_core::{Dispatch, Effect};
 use schemas::{
     PrincipalId, Timestamp,
@@ -15,24 +15,31 @@ use schemas::{
 };
 use trust::{ASSIGNMENT_LIFETIME_MAX_S, SignError};
 
-use crate::SchedulerTrust;
+use crate::{
+    SchedulerTrust,
+    chain::{self, Chain},
+};
 
 /// Carries out an effect.
 pub(crate) async fn perform(
     client: &Client,
-    trust: &SchedulerTrust,
+    (trust, rows): (&SchedulerTrust, &RowReader),
     effect: Effect,
     context: &EffectContext,
 ) {
     match effect {
-        Effect::Dispatch(dispatch) => {
+        Effect::Dispatch(mut dispatch) => {
             let node = dispatch.node.clone();
-            match offer(trust, *dispatch, context) {
+            let chain = match std::mem::take(&mut dispatch.ancestors) {
+                none if none.is_empty() => Ok(Chain::default()),
+                proofs => chain::gather(rows, trust, proofs).await,
+            };
+            let signed = chain.and_then(|chain| {
+                offer(trust, *dispatch, (chain, context)).map_err(|error| error.to_fault())
+            });
+            match signed {
                 Ok(offer) => send(client, &node, NodeChannel::Task, &offer).await,
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, %node, "an assignment could not be signed");
-                }
+                Err(fault) => tracing::error!(%fault, %node, "an offer could not be made"),
             }
         }
         Effect::SendCancel { task, node, epoch, by } => {
@@ -42,13 +49,17 @@ pub(crate) async fn perform(
     }
 }
 
-/// Signs an assignment and puts it together with its request.
+/// Signs an assignment and puts it together with its request, and with everything that its node
+/// needs to believe both.
 pub(crate) fn offer(
     trust: &SchedulerTrust,
     dispatch: Dispatch,
-    context: &EffectContext,
+    (chain, context): (Chain, &EffectContext),
 ) -> Result<TaskOffer, SignError> {
-    let Dispatch { task, node, epoch, attempt, request, request_hash } = dispatch;
+    let Dispatch { task, node, epoch, attempt, request, request_hash, mut certificates, .. } =
+        dispatch;
+    certificates.extend(chain.certificates);
+    certificates.extend_from_slice(trust.certificates());
     let issued_at_s = Timestamp(context.now_ms).seconds();
     let claims = AssignmentClaims {
         issuer: trust.issuer().clone(),
@@ -67,8 +78,8 @@ pub(crate) fn offer(
         epoch,
         request,
         assignment: STANDARD.encode(signed),
-        certificates: Vec::new(),
-        ancestors: Vec::new(),
+        certificates: chain::distinct(certificates),
+        ancestors: chain.ancestors,
     })
 }
 

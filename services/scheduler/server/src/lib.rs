@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
 mod config;
 mod effects;
 mod follow;
@@ -13,6 +14,7 @@ mod pages;
 mod project;
 mod requests;
 mod service;
+mod verifier;
 
 pub use config::{ConfigError, SchedulerConfig, SchedulerTrust};
 pub use service::SchedulerService;

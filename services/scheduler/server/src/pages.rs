@@ -12,27 +12,18 @@ const PAGE_BYTES_MAX: usize = 768 * 1024;
 /// Rows that are read at the same time.
 const READS_MAX: usize = 32;
 
-/// Completes an answer.
-pub(crate) async fn complete(rows: &RowReader, answer: Answer) -> Result<Answer, Fault> {
-    match answer {
-        Answer::Kept(kept) => Ok(Answer::Task(Box::new(record_of(rows, &kept).await?))),
-        Answer::Tasks(mut page) => {
-            let missing = std::mem::take(&mut page.missing);
-            let found = read_all(rows, missing).await?;
-            insert(&mut page.answer.tasks, found);
-            fit(&mut page);
-            Ok(Answer::Tasks(page))
-        }
-        other @ (Answer::Submitted(_)
-        | Answer::Start(_)
-        | Answer::Reported(_)
-        | Answer::Cancelled(_)
-        | Answer::Task(_)
-        | Answer::Output(_)
-        | Answer::OutputRead(_)
-        | Answer::Why(_)
-        | Answer::Done {}) => Ok(other),
-    }
+/// Reads the record of a task that has left the state.
+pub(crate) async fn record(rows: &RowReader, kept: &Kept) -> Result<Answer, Fault> {
+    Ok(Answer::Task(Box::new(record_of(rows, kept).await?)))
+}
+
+/// Fills a page with the records of those tasks that have left the state.
+pub(crate) async fn fill(rows: &RowReader, mut page: TaskPage) -> Result<Answer, Fault> {
+    let missing = std::mem::take(&mut page.missing);
+    let found = read_all(rows, missing).await?;
+    insert(&mut page.answer.tasks, found);
+    fit(&mut page);
+    Ok(Answer::Tasks(page))
 }
 
 async fn record_of(rows: &RowReader, kept: &Kept) -> Result<TaskView, Fault> {
@@ -53,7 +44,7 @@ async fn read(rows: &RowReader, kept: &Kept) -> Result<Option<TaskView>, Fault> 
 }
 
 /// The records with their places, in ascending order; one that is not there is left out.
-async fn read_all(
+pub(crate) async fn read_all(
     rows: &RowReader,
     missing: Vec<(usize, Kept)>,
 ) -> Result<Vec<(usize, TaskView)>, Fault> {

@@ -1,13 +1,13 @@
 //! Requests and heartbeats, from bytes to what the core understands.
 //!
-//! **Invariant:** a submission reaches the core only when its signature was verified.
+//! **Invariant:** a submission reaches the core only when its signature was verified, and that of
+//! every task that led to it.
 //! **Invariant:** what a node says is said in the name that the broker let through, never in one
 //! that the message names.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use runtime::{Caller, Request};
 use scheduler_core::{
-    CancelTarget, Command, Observation, PageKey, Query, Run, Scheduler, Submission, limits,
+    CancelTarget, Command, Observation, PageKey, Query, Question, Run, Scheduler, limits,
 };
 use schemas::{
     ErrorCode, Fault, Timestamp,
@@ -17,31 +17,31 @@ use schemas::{
         CancelRequest, GetTasksRequest, OutputRequest, RefuseRequest, ReportRequest, StartRequest,
         SubmitRequest, TaskRequest, verb,
     },
-    strict, subject,
+    strict,
+    subject::{self, ServiceName},
 };
-use trust::{ENVELOPE_BYTES_MAX, Recipient, Trust, TrustAnchors, Unverified};
 
-/// The only partition of the scheduler's log.
-const PARTITION: u32 = 0;
+use crate::verifier::{Judged, Verifier};
 
 /// Reads a request.
 pub(crate) fn read(
-    anchors: &TrustAnchors,
+    verifier: &Verifier,
     verb: &str,
     body: &[u8],
     caller: &Caller,
 ) -> Result<Request<Scheduler>, Fault> {
     match verb {
-        verb::SUBMIT => submit(anchors, body, caller),
+        verb::SUBMIT => submit(verifier, body, caller),
         verb::START => start(body, caller),
         verb::REPORT => report(body, caller),
         verb::REFUSE => refuse(body, caller),
         verb::CANCEL => cancel(body, caller),
         verb::FORCE_LOST => force_lost(body, caller),
-        verb::GET_TASK => about(body, Query::GetTask),
-        verb::GET_TASKS => get_tasks(body),
-        verb::OUTPUT => output(body),
-        verb::WHY => about(body, Query::Why),
+        verb::GET_TASK => about(body, caller, Question::GetTask),
+        verb::GET_TASKS => get_tasks(body, caller),
+        verb::OUTPUT => output(body, caller),
+        verb::CHAIN => about(body, caller, Question::Chain),
+        verb::WHY => about(body, caller, Question::Why),
         unknown => {
             let message = format!("the scheduler does not know {unknown:?}");
             Err(Fault::new(ErrorCode::UnknownVerb, message))
@@ -60,52 +60,31 @@ pub(crate) fn hear(subject: &str, body: &[u8]) -> Result<Observation, Fault> {
     Ok(Observation::Heartbeat(Box::new(heartbeat)))
 }
 
-fn submit(
-    anchors: &TrustAnchors,
-    body: &[u8],
-    caller: &Caller,
-) -> Result<Request<Scheduler>, Fault> {
+fn submit(verifier: &Verifier, body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
     let request: SubmitRequest = strict::parse(body)?;
     let Some(envelope) = request.envelope else {
         return Err(Fault::new(ErrorCode::Unsigned, "the request has no envelope"));
     };
-    let submission = verify(anchors, envelope, Timestamp(caller.now_ms))?;
+    if caller.principal.as_str() == ServiceName::Scheduler.as_str() {
+        return proved(verifier, &envelope);
+    }
+    match verifier.judge(envelope, request.certificates, Timestamp(caller.now_ms))? {
+        Judged::Believed(submission) => Ok(Request::Unrepeatable(Command::Submit(submission))),
+        Judged::OfTask(handed) => Ok(query(caller, Question::Lineage(handed))),
+    }
+}
+
+/// What this very process verified with its chain and hands in again.
+fn proved(verifier: &Verifier, envelope: &str) -> Result<Request<Scheduler>, Fault> {
+    let submission = verifier.recall(envelope).ok_or_else(|| {
+        let message = "the request was verified by an instance that writes no more";
+        Fault::new(ErrorCode::NotTheWriter, message).with_hint("hand the same request in again")
+    })?;
     Ok(Request::Unrepeatable(Command::Submit(Box::new(submission))))
 }
 
-/// The task that a signed request asks for.
-fn verify(anchors: &TrustAnchors, envelope: String, now: Timestamp) -> Result<Submission, Fault> {
-    let bytes = decode(&envelope)?;
-    let recipient = Recipient::Scheduler { partition: PARTITION };
-    let verified = Unverified::new(&bytes)
-        .verify::<trust::Request>(Trust { anchors, now }, &recipient)
-        .map_err(|error| error.to_fault())?;
-    let claims = verified.claims();
-    Ok(Submission {
-        task: verified.task().clone(),
-        envelope_hash: verified.envelope_hash(),
-        spec: verified.spec().clone(),
-        issuer: claims.issuer.clone(),
-        subject: claims.subject.clone(),
-        audience: claims.audience.clone(),
-        certificates: Vec::new(),
-        grants: claims.grants.clone(),
-        parent: claims.parent.clone(),
-        expires_at: Timestamp::from_seconds(claims.expires_at_s),
-        envelope,
-    })
-}
-
-fn decode(envelope: &str) -> Result<Vec<u8>, Fault> {
-    let bytes = envelope.len() / 4 * 3;
-    if ENVELOPE_BYTES_MAX + 2 < bytes {
-        let message = format!("about {bytes} bytes signed, the limit is {ENVELOPE_BYTES_MAX}");
-        return Err(Fault::new(ErrorCode::EnvelopeTooLarge, message));
-    }
-    STANDARD.decode(envelope).map_err(|error| {
-        let message = format!("the envelope is not base64: {error}");
-        Fault::new(ErrorCode::EnvelopeMalformed, message)
-    })
+fn query(caller: &Caller, question: Question) -> Request<Scheduler> {
+    Request::Query(Query { by: caller.principal.clone(), question })
 }
 
 fn start(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
@@ -144,7 +123,7 @@ fn force_lost(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault>
     Ok(Request::Command(Command::ForceLost { by: caller.principal.clone(), task }))
 }
 
-fn get_tasks(body: &[u8]) -> Result<Request<Scheduler>, Fault> {
+fn get_tasks(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
     let GetTasksRequest { select, after, limit } = strict::parse(body)?;
     let limit = limit.map_or(Ok(limits::PAGE_DEFAULT), |limit| {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -155,19 +134,23 @@ fn get_tasks(body: &[u8]) -> Result<Request<Scheduler>, Fault> {
         Err(Fault::new(ErrorCode::InvalidValue, message))
     })?;
     let after = after.as_deref().map(PageKey::parse).transpose()?;
-    Ok(Request::Query(Query::GetTasks { select, after, limit }))
+    Ok(query(caller, Question::GetTasks { select, after, limit }))
 }
 
-fn output(body: &[u8]) -> Result<Request<Scheduler>, Fault> {
+fn output(body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
     let request: OutputRequest = strict::parse(body)?;
     let limit_ms = OUTPUT_WAIT_MAX.as_millis();
     if request.wait_ms.is_some_and(|wait_ms| limit_ms < u128::from(wait_ms)) {
         let message = format!("wait_ms: must be {limit_ms} at most");
         return Err(Fault::new(ErrorCode::InvalidValue, message));
     }
-    Ok(Request::Query(Query::Output(request)))
+    Ok(query(caller, Question::Output(request)))
 }
 
-fn about(body: &[u8], query: fn(schemas::TaskId) -> Query) -> Result<Request<Scheduler>, Fault> {
-    strict::parse::<TaskRequest>(body).map(|request| Request::Query(query(request.id)))
+fn about(
+    body: &[u8],
+    caller: &Caller,
+    question: fn(schemas::TaskId) -> Question,
+) -> Result<Request<Scheduler>, Fault> {
+    strict::parse::<TaskRequest>(body).map(|request| query(caller, question(request.id)))
 }

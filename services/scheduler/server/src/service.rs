@@ -4,22 +4,25 @@ use std::sync::Arc;
 
 use client::Client;
 use runtime::{
-    Caller, CommandOf, EffectContext, EventOf, HostContext, Observer, Request, Row, RowReader,
-    Service, StateOf,
+    Caller, CommandOf, EffectContext, EventOf, FactsOf, HostContext, Observer, Request, Row,
+    RowReader, Service, StateOf,
 };
 use scheduler_core::{Answer, Effect, Observation, Scheduler};
 use schemas::{
-    Cursor, Fault,
+    Cursor, Fault, PrincipalId,
     scheduler::verb,
     subject::{Bucket, HEARTBEATS, ServiceName},
 };
 use tokio::sync::Semaphore;
 
-use crate::{SchedulerTrust, effects, follow, output, pages, project, requests};
+use crate::{
+    SchedulerTrust, chain, effects, follow, output, pages, project, requests, verifier::Verifier,
+};
 
 /// Translates between the wire and [`Scheduler`], and performs what it calls for.
 pub struct SchedulerService {
     trust: SchedulerTrust,
+    verifier: Verifier,
     client: Client,
     rows: RowReader,
     /// Room for requests that wait for output.
@@ -33,7 +36,8 @@ impl SchedulerService {
     pub fn new(trust: SchedulerTrust, context: HostContext) -> Self {
         let HostContext { client, rows, instance: _ } = context;
         let waiting = Semaphore::new(output::WAITING_MAX);
-        Self { trust, client, rows, waiting }
+        let verifier = Verifier::new(trust.anchors().clone());
+        Self { trust, verifier, client, rows, waiting }
     }
 }
 
@@ -43,11 +47,11 @@ impl Service for SchedulerService {
     const NAME: ServiceName = ServiceName::Scheduler;
     const VERBS: &'static [&'static str] = &verb::ALL;
     const BUCKETS: &'static [Bucket] = &[Bucket::Tasks, Bucket::Envelopes];
-    const STATE_SCHEMA: u32 = 1;
+    const STATE_SCHEMA: u32 = 2;
     const HEARS: &'static [&'static str] = &[HEARTBEATS];
 
     fn read(&self, verb: &str, body: &[u8], caller: &Caller) -> Result<Request<Scheduler>, Fault> {
-        requests::read(self.trust.anchors(), verb, body, caller)
+        requests::read(&self.verifier, verb, body, caller)
     }
 
     fn verb(command: &CommandOf<Self>) -> &'static str {
@@ -63,7 +67,20 @@ impl Service for SchedulerService {
     }
 
     async fn perform(&self, effect: Effect, context: &EffectContext) {
-        effects::perform(&self.client, &self.trust, effect, context).await;
+        effects::perform(&self.client, (&self.trust, &self.rows), effect, context).await;
+    }
+
+    fn sees(
+        state: &StateOf<Self>,
+        facts: &FactsOf<Self>,
+        viewer: &PrincipalId,
+        event: &EventOf<Self>,
+    ) -> bool {
+        scheduler_core::sees(state, facts, viewer, event)
+    }
+
+    fn may_rebuild(_: &StateOf<Self>, facts: &FactsOf<Self>, viewer: &PrincipalId) -> bool {
+        scheduler_core::may_rebuild(facts, viewer)
     }
 
     fn stamp(answer: &mut Answer, head: Cursor) {
@@ -73,10 +90,25 @@ impl Service for SchedulerService {
     }
 
     async fn complete(&self, answer: Answer) -> Result<Answer, Fault> {
-        if let Answer::Output(source) = answer {
-            return output::read(&self.client, &self.waiting, *source).await;
+        let Self { client, rows, trust, verifier, waiting } = self;
+        match answer {
+            Answer::Output(source) => output::read(client, waiting, *source).await,
+            Answer::Chain(page) => chain::read(rows, *page).await,
+            Answer::Lineage(lineage) => {
+                chain::submit((client, rows), (trust, verifier), *lineage).await
+            }
+            Answer::Kept(kept) => pages::record(rows, &kept).await,
+            Answer::Tasks(page) => pages::fill(rows, page).await,
+            whole @ (Answer::Submitted(_)
+            | Answer::Start(_)
+            | Answer::Reported(_)
+            | Answer::Cancelled(_)
+            | Answer::Task(_)
+            | Answer::OutputRead(_)
+            | Answer::Why(_)
+            | Answer::ChainRead(_)
+            | Answer::Done {}) => Ok(whole),
         }
-        pages::complete(&self.rows, answer).await
     }
 
     fn hear(&self, subject: &str, body: &[u8], _: u64) -> Result<Observation, Fault> {
@@ -84,6 +116,6 @@ impl Service for SchedulerService {
     }
 
     async fn accompany(self: Arc<Self>, observer: Observer<Self>) {
-        follow::follow(&self.client, &observer).await;
+        follow::follow(&self.client, &self.verifier, &observer).await;
     }
 }

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use decider::Decider as _;
 use runtime::{Caller, EffectContext, Request, Service as _};
 use scheduler_core::{
-    Answer, CancelTarget, Command, Dispatch, PageKey, Query, Scheduler, State, TaskPage,
+    Answer, CancelTarget, Command, Dispatch, PageKey, Query, Question, Scheduler, State, TaskPage,
 };
 use schemas::{
     Audience, Cursor, ErrorCode, Fault, PrincipalId, Sha256Hash, TaskId, Timestamp,
@@ -20,7 +20,12 @@ use trust::{
 };
 use zeroize::Zeroizing;
 
-use crate::{ConfigError, SchedulerService, SchedulerTrust, effects, pages, project, requests};
+use crate::{
+    ConfigError, SchedulerService, SchedulerTrust, chain::Chain, effects, pages, project, requests,
+    verifier::Verifier,
+};
+
+mod trusting;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
@@ -131,7 +136,10 @@ fn bad_requests_are_refused_by_name() {
 #[test]
 fn an_empty_body_lists_the_newest_tasks() {
     match read(verb::GET_TASKS, "") {
-        Ok(Request::Query(Query::GetTasks { after: None, limit: 100, .. })) => (),
+        Ok(Request::Query(Query {
+            by,
+            question: Question::GetTasks { after: None, limit: 100, .. },
+        })) => assert_eq!(by, id("web")),
         _ => panic!("no list"),
     }
 }
@@ -158,10 +166,15 @@ fn an_offer_holds_what_its_node_will_believe() {
         attempt: 1,
         request: envelope.clone(),
         request_hash: trust::envelope_hash(&bytes),
+        certificates: vec!["enrolment".to_owned(), "ann".to_owned()],
+        ancestors: Vec::new(),
     };
+    let own = ["enrolment", "scheduler"].map(str::to_owned).to_vec();
+    let trust = trust.with_certificates(own);
     let context = EffectContext { term: 5, cursor: Cursor::default(), now_ms: NOW_MS };
-    let offer = effects::offer(&trust, dispatch, &context).unwrap();
+    let offer = effects::offer(&trust, dispatch, (Chain::default(), &context)).unwrap();
     assert_eq!((&offer.task, offer.epoch, &offer.request), (&task, 2, &envelope));
+    assert_eq!(offer.certificates, ["enrolment", "ann", "scheduler"]);
 
     let by = Trust { anchors: trust.anchors(), now: Timestamp(NOW_MS) };
     let node = id("web");
@@ -268,7 +281,7 @@ fn check(verb: &str, body: &str, code: ErrorCode) {
 
 fn read(verb: &str, body: &str) -> Result<Request<Scheduler>, Fault> {
     let caller = Caller { principal: id("web"), trace: None, now_ms: NOW_MS };
-    requests::read(&anchors(), verb, body.as_bytes(), &caller)
+    requests::read(&Verifier::new(anchors()), verb, body.as_bytes(), &caller)
 }
 
 fn claims() -> RequestClaims {
@@ -335,6 +348,7 @@ fn submitted(task: &str) -> SchedulerEvent {
         certificates: Vec::new(),
         grants: Box::default(),
         parent: None,
+        key: None,
         expires_at: Timestamp(3),
     }
 }

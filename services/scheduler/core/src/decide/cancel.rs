@@ -1,21 +1,26 @@
 //! People end tasks: by name, in bulk, or by settling a lost one.
 //!
 //! **Invariant:** after `cancelled` was answered no start is granted.
+//! **Invariant:** when a task is to end, so is what it asked for, however far down.
 //! **Invariant:** one decision ends a bounded number of tasks, and says when there are more.
 
+use decider::Decided;
 use schemas::{
     PrincipalId, TaskId,
     scheduler::{CancelAnswer, SchedulerEvent, TaskSelection},
     task::TaskState,
 };
 
-use super::{Decision, Draft, may_end, no_such};
+use super::{Decision, Draft, no_such};
 use crate::{
-    command::{Answer, CancelTarget, Rejection},
+    Scheduler,
+    command::{Answer, CancelTarget},
     evolve::settled_by_hand,
     limits::CANCELS_PER_DECISION_MAX,
     queries::selects,
+    rejection::Rejection,
     state::{Known, Task},
+    visibility::Viewer,
 };
 
 pub(super) fn cancel(draft: Draft<'_>, by: &PrincipalId, target: &CancelTarget) -> Decision {
@@ -27,6 +32,7 @@ pub(super) fn cancel(draft: Draft<'_>, by: &PrincipalId, target: &CancelTarget) 
 
 fn cancel_one(mut draft: Draft<'_>, by: &PrincipalId, id: &TaskId) -> Decision {
     let known = draft.state.known(id).ok_or_else(|| no_such(id))?;
+    check_ends(&draft, by, (id, known))?;
     let mut answer = CancelAnswer { cancelled: Vec::new(), stopping: Vec::new(), more: false };
     if known.state() == TaskState::Cancelled {
         answer.cancelled.push(id.clone());
@@ -39,18 +45,27 @@ fn cancel_one(mut draft: Draft<'_>, by: &PrincipalId, id: &TaskId) -> Decision {
             return Err(Rejection::Finished { task, state });
         }
     };
-    if !may_end(draft.facts, by, task) {
-        return Err(Rejection::NotAllowed { by: by.clone(), task: id.clone() });
-    }
     end(&mut draft, by, task, &mut answer);
     Ok(draft.decided(Answer::Cancelled(answer)))
+}
+
+fn check_ends(
+    draft: &Draft<'_>,
+    by: &PrincipalId,
+    (id, known): (&TaskId, Known<'_>),
+) -> Result<(), Rejection> {
+    let viewer = Viewer::new(draft.facts, by);
+    match known.parties() {
+        Some(parties) => viewer.check_ends(id, parties),
+        None => Err(no_such(id)),
+    }
 }
 
 fn cancel_many(
     mut draft: Draft<'_>,
     by: &PrincipalId,
     selection: &TaskSelection,
-) -> decider::Decided<crate::Scheduler> {
+) -> Decided<Scheduler> {
     let mut answer = CancelAnswer { cancelled: Vec::new(), stopping: Vec::new(), more: false };
     let live = draft.state.tasks.values().filter(|task| {
         let view = &task.view;
@@ -97,13 +112,24 @@ fn end(draft: &mut Draft<'_>, by: &PrincipalId, task: &Task, answer: &mut Cancel
     }
 }
 
+/// Ends what a task asked for that is to end itself, and by it what those asked for in their turn.
+pub(super) fn end_children(mut draft: Draft<'_>, parent: &TaskId) -> Decided<Scheduler> {
+    let state = draft.state;
+    let mut answer = CancelAnswer { cancelled: Vec::new(), stopping: Vec::new(), more: false };
+    let going_on = state.index.going_on.get(parent).filter(|_| state.ending.contains(parent));
+    let ended_by = state.tasks.get(parent).and_then(|parent| parent.view.cancelled_by.as_ref());
+    for id in going_on.into_iter().flatten().take(CANCELS_PER_DECISION_MAX) {
+        let Some(task) = state.tasks.get(id) else { continue };
+        end(&mut draft, ended_by.unwrap_or(&task.view.subject), task, &mut answer);
+    }
+    draft.decided(Answer::Cancelled(answer))
+}
+
 pub(super) fn force_lost(mut draft: Draft<'_>, by: &PrincipalId, id: &TaskId) -> Decision {
     let known = draft.state.known(id).ok_or_else(|| no_such(id))?;
+    check_ends(&draft, by, (id, known))?;
     let not_lost = || Rejection::NotLost { task: id.clone(), state: known.state().as_str() };
     let Known::Whole(task) = known else { return Err(not_lost()) };
-    if !may_end(draft.facts, by, task) {
-        return Err(Rejection::NotAllowed { by: by.clone(), task: id.clone() });
-    }
     if task.view.state != TaskState::Lost {
         return Err(not_lost());
     }

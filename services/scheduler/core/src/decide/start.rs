@@ -14,7 +14,8 @@ use schemas::{
 use super::{Decision, Draft, finished, no_such};
 use crate::{
     Scheduler,
-    command::{Answer, Rejection, Run},
+    command::{Answer, Run},
+    rejection::Rejection,
     state::{Known, Task},
 };
 

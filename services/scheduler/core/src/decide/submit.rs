@@ -1,15 +1,17 @@
 //! A signed request becomes a task: accepted, and given to a node or left waiting, in one decision.
 
 use schemas::{
-    Audience,
+    Audience, PrincipalId, TaskId,
     scheduler::{SchedulerEvent, SubmitAnswer},
 };
 
-use super::{Decision, Draft, nothing};
+use super::{Decision, Draft, descent, nothing};
 use crate::{
-    command::{Answer, Rejection, Submission},
+    command::{Answer, Submission},
+    facts::Bar,
     limits::{LONG_LIFE_MS, LONG_LIVES_PER_ISSUER_MAX},
     placement::{Candidate, Choice, Tally, denials_of},
+    rejection::Rejection,
     state::{Demand, Known},
 };
 
@@ -17,7 +19,11 @@ pub(super) fn submit(mut draft: Draft<'_>, submission: &Submission) -> Decision 
     if let Some(known) = draft.state.known(&submission.task) {
         return repeated(submission, known);
     }
+    check_signer(&draft, submission)?;
     check_life(&draft, submission)?;
+    if let Some(parent) = &submission.parent {
+        descent::check(&draft, submission, parent)?;
+    }
     let demand = Demand::new(&submission.issuer, &submission.audience, &submission.spec);
     let candidate = Candidate { id: &submission.task, demand: &demand, task: None };
     let choice = draft.world().choose(candidate);
@@ -37,17 +43,38 @@ pub(super) fn submit(mut draft: Draft<'_>, submission: &Submission) -> Decision 
 
 /// The same request again is the same task, as it is now.
 fn repeated(submission: &Submission, known: Known<'_>) -> Decision {
-    let task = submission.task.clone();
+    let task = &submission.task;
     if known.envelope_hash() != submission.envelope_hash {
-        return Err(Rejection::IdTaken(task));
+        return Err(Rejection::IdTaken(task.clone()));
     }
+    Ok(nothing(Answer::Submitted(as_it_is(task, known))))
+}
+
+/// What is said of a task that was submitted before.
+pub(crate) fn as_it_is(task: &TaskId, known: Known<'_>) -> SubmitAnswer {
     let (node, waiting_for) = match known {
         Known::Whole(record) => (record.view.node.clone(), record.view.waiting_for.clone()),
         Known::Kept(kept) => (kept.node.clone(), None),
         Known::Spent(_) => (None, None),
     };
-    let answer = SubmitAnswer { task, state: known.state(), node, waiting_for };
-    Ok(nothing(Answer::Submitted(answer)))
+    SubmitAnswer { task: task.clone(), state: known.state(), node, waiting_for }
+}
+
+/// Whether what `submission`'s key signs counts, as far as the registry has been read.
+fn check_signer(draft: &Draft<'_>, submission: &Submission) -> Result<(), Rejection> {
+    let Submission { issuer, key, .. } = submission;
+    match draft.facts.directory.bar(issuer, Some(*key)) {
+        None => Ok(()),
+        Some(bar) => Err(barred(issuer, bar)),
+    }
+}
+
+/// What is said to whoever may not ask.
+pub(super) fn barred(issuer: &PrincipalId, bar: Bar) -> Rejection {
+    match bar {
+        Bar::Key(key) => Rejection::KeyRevoked { issuer: issuer.clone(), key },
+        Bar::Principal => Rejection::PrincipalOut(issuer.clone()),
+    }
 }
 
 fn check_life(draft: &Draft<'_>, submission: &Submission) -> Result<(), Rejection> {
@@ -70,7 +97,7 @@ fn check_permission(
     candidate: Candidate<'_>,
     tally: &Tally,
 ) -> Result<(), Rejection> {
-    if !draft.facts.fleet.listed {
+    if !draft.facts.fleet.listed || !draft.facts.directory.listed {
         return Ok(());
     }
     let audience = &candidate.demand.audience;
@@ -101,6 +128,7 @@ fn accepted(submission: &Submission) -> SchedulerEvent {
         certificates,
         grants,
         parent,
+        key,
         expires_at,
     } = submission.clone();
     let (spec, grants) = (Box::new(spec), Box::new(grants));
@@ -115,6 +143,7 @@ fn accepted(submission: &Submission) -> SchedulerEvent {
         certificates,
         grants,
         parent,
+        key: Some(key),
         expires_at,
     }
 }

@@ -1,10 +1,14 @@
 //! What time and observations call for; whatever no longer holds when it is decided does nothing.
 
 use decider::Decided;
-use schemas::{PrincipalId, TaskId, scheduler::SchedulerEvent, task::TaskState};
+use schemas::{
+    Fault, PrincipalId, TaskId,
+    scheduler::SchedulerEvent,
+    task::{Outcome, TaskState},
+};
 
-use super::{Draft, finished};
-use crate::{Scheduler, command::Answer, limits::LEASE_TTL_MS, state::Task};
+use super::{Draft, finished, submit::barred};
+use crate::{Scheduler, command::Answer, evolve::no_run, limits::LEASE_TTL_MS, state::Task};
 
 pub(super) fn place_queued(mut draft: Draft<'_>, nodes: &[PrincipalId]) -> Decided<Scheduler> {
     for node in nodes {
@@ -60,6 +64,25 @@ pub(super) fn expire_request(mut draft: Draft<'_>, id: &TaskId) -> Decided<Sched
     };
     if let Some(task) = draft.state.tasks.get(id).filter(due) {
         draft.push(finished(task, TaskState::Expired));
+        draft.take(id);
+        draft.give_back(task);
+    }
+    draft.decided(Answer::Done {})
+}
+
+pub(super) fn end_barred(mut draft: Draft<'_>, id: &TaskId) -> Decided<Scheduler> {
+    let task = draft.state.tasks.get(id).filter(|task| task.is_unstarted());
+    let bar = task.and_then(|task| Some((task, draft.facts.bar(task)?)));
+    if let Some((task, (issuer, bar))) = bar {
+        let fault = Some(Fault::from(barred(issuer, bar)));
+        let outcome = Outcome { fault, ..no_run(draft.now()) };
+        draft.push(SchedulerEvent::TaskFinished {
+            task: id.clone(),
+            epoch: task.view.epoch,
+            state: TaskState::Failed,
+            outcome: Some(Box::new(outcome)),
+            by: None,
+        });
         draft.take(id);
         draft.give_back(task);
     }

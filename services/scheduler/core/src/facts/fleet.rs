@@ -57,6 +57,8 @@ pub(crate) struct Fleet {
     nodes: BTreeMap<PrincipalId, Node>,
     /// For each entry of a manifest its holders, each at its place on a ring of hashes.
     rings: BTreeMap<String, BTreeSet<(u64, PrincipalId)>>,
+    /// Agents by their owners.
+    owned: BTreeMap<PrincipalId, BTreeSet<PrincipalId>>,
     /// Whether the whole fleet was listed once since this process started.
     pub(crate) listed: bool,
     /// Nodes of which something was heard since they were last compared with the queue.
@@ -70,6 +72,16 @@ impl Fleet {
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values()
+    }
+
+    /// Agents of an owner.
+    pub(crate) fn owned_by(&self, owner: &PrincipalId) -> impl Iterator<Item = &PrincipalId> {
+        self.owned.get(owner).into_iter().flatten()
+    }
+
+    /// Everybody is to be compared with the queue again.
+    pub(super) fn look_at_all(&mut self) {
+        self.changed.extend(self.nodes.keys().cloned());
     }
 
     /// Agents with an entry that may cover `wanted`, each once, from a place on the ring on.
@@ -223,14 +235,29 @@ impl Fleet {
                 self.rings.entry(name).or_default().insert(place.clone());
             }
         }
+        if self.nodes.get(&id).is_none_or(|known| known.owner != node.owner) {
+            self.leave_owner(&id);
+            self.owned.entry(node.owner.clone()).or_default().insert(id.clone());
+        }
         self.changed.insert(id.clone());
         self.nodes.insert(id, node);
     }
 
     fn remove(&mut self, id: &PrincipalId) {
         self.leave_rings(id);
+        self.leave_owner(id);
         self.nodes.remove(id);
         self.changed.remove(id);
+    }
+
+    fn leave_owner(&mut self, id: &PrincipalId) {
+        let Some(owner) = self.nodes.get(id).map(|known| &known.owner) else { return };
+        if let Some(agents) = self.owned.get_mut(owner) {
+            agents.remove(id);
+            if agents.is_empty() {
+                self.owned.remove(owner);
+            }
+        }
     }
 
     fn leave_rings(&mut self, id: &PrincipalId) {

@@ -40,7 +40,7 @@ impl Reminders {
         {
             let Some(reminder) = self.planned.pop_first() else { break };
             let task = state.tasks.get(&reminder.task).filter(|task| task.step == reminder.step);
-            if let Some(effect) = task.and_then(react::pending) {
+            if let Some(effect) = task.and_then(|task| react::pending(state, task)) {
                 effects.push(effect);
                 let times = reminder.times + 1;
                 let at_lease_ms = lease_ms + doubled(REMIND_MS, times, REMIND_MAX_MS);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use decider::Recorded;
 use schemas::{PrincipalId, TaskId, scheduler::SchedulerEvent, task::TaskState};
 
 use super::{Candidate, Overlay, World, filters::Probe};
@@ -14,12 +15,13 @@ use crate::{Facts, State, evolve};
 pub fn violations(before: &State, facts: &Facts, events: &[SchedulerEvent]) -> Vec<String> {
     let mut found = Vec::new();
     let mut state = before.clone();
-    let at = schemas::Timestamp(before.at_ms.max(facts.moment.now_ms));
+    let at_ms = before.at_ms.max(facts.moment.now_ms);
+    let recorded = Recorded { at_ms, term: facts.moment.term };
     for event in events {
         if let SchedulerEvent::TaskAssigned { task, node, epoch, .. } = event {
             found.extend(judge(&state, facts, (task, node, *epoch)));
         }
-        evolve::evolve(&mut state, event, at);
+        evolve::evolve(&mut state, event, recorded);
     }
     found.extend(overbooked(&state, facts, before));
     found
@@ -47,6 +49,9 @@ fn judge(
         | TaskState::TimedOut
         | TaskState::Cancelled
         | TaskState::Expired => found.push(format!("{id} is {}", task.view.state.as_str())),
+    }
+    if let Some((who, bar)) = facts.bar(task) {
+        found.push(format!("{id}: {who} may not ask: {bar:?}"));
     }
     let demand = task.demand();
     let overlay = Overlay::new();

@@ -6,12 +6,20 @@ use schemas::{
 };
 
 use super::{Candidate, Tally, World, filters::Probe};
-use crate::limits::{DENIALS_NAMED_MAX, WHY_NODES_MAX};
+use crate::{
+    limits::{DENIALS_NAMED_MAX, WHY_NODES_MAX},
+    visibility::Viewer,
+};
 
 /// What excludes each node from a task: those that lack least come first.
 ///
-/// A fleet that does not fit one answer is cut; the number left out is returned too.
-pub(crate) fn explain(world: World<'_>, candidate: Candidate<'_>) -> (Vec<NodeVerdict>, usize) {
+/// Only nodes that the viewer sees are named, and no more than fit one answer; the number of the
+/// others is returned too.
+pub(crate) fn explain(
+    world: World<'_>,
+    candidate: Candidate<'_>,
+    viewer: Viewer<'_>,
+) -> (Vec<NodeVerdict>, u32) {
     let verdict = |node| {
         let probe = Probe::new(world, node, candidate);
         let named = |filter| Exclusion { filter, detail: detail(&probe, filter) };
@@ -20,17 +28,24 @@ pub(crate) fn explain(world: World<'_>, candidate: Candidate<'_>) -> (Vec<NodeVe
             excluded_by: probe.excluded_by().map(named).collect(),
         }
     };
-    let mut verdicts: Vec<NodeVerdict> = world.facts.fleet.nodes().map(verdict).collect();
+    let seen = world.facts.fleet.nodes().filter(|node| viewer.sees_node(node));
+    let mut verdicts: Vec<NodeVerdict> = seen.map(verdict).collect();
     verdicts.sort_by_key(|verdict| verdict.excluded_by.len());
-    let left_out = verdicts.len().saturating_sub(WHY_NODES_MAX);
     verdicts.truncate(WHY_NODES_MAX);
-    (verdicts, left_out)
+    let left_out = world.facts.fleet.nodes().count() - verdicts.len();
+    (verdicts, u32::try_from(left_out).unwrap_or(u32::MAX))
 }
 
 fn detail(probe: &Probe<'_>, filter: Filter) -> String {
     let (node, demand) = (&probe.node.manifest, probe.candidate.demand);
     match filter {
         Filter::Audience => format!("the request is for {}", demand.audience),
+        Filter::Permission if !probe.knows_principals() => {
+            "the principals have not been listed yet".to_owned()
+        }
+        Filter::Permission if probe.is_barred() => {
+            "somebody who asked for it was put out, or their key was revoked".to_owned()
+        }
         Filter::Permission => {
             let explain =
                 |denial: &schemas::permission::Denial| denial.explain(&demand.issuer, &node.id);
@@ -69,6 +84,9 @@ pub(crate) fn waiting_for(world: World<'_>, candidate: Candidate<'_>, tally: &Ta
     if !world.facts.fleet.listed && tally.by_filter.is_empty() {
         return format!("{audience}: the fleet has not been listed yet");
     }
+    if !world.facts.directory.listed {
+        return format!("{audience}: the principals have not been listed yet");
+    }
     if let Audience::Node(id) = audience {
         let Some(node) = world.facts.fleet.get(id) else { return format!("there is no node {id}") };
         let probe = Probe::new(world, node, candidate);
@@ -84,12 +102,24 @@ pub(crate) fn waiting_for(world: World<'_>, candidate: Candidate<'_>, tally: &Ta
     format!("nobody for {audience} is free: {}", counted.collect::<Vec<_>>().join(", "))
 }
 
-/// What stands against the issuer at the first few nodes that the task is for.
+/// What stands against the issuer at the first few nodes that the task is for: at the one that it
+/// names, or at those that the issuer sees.
 pub(crate) fn denials_of(world: World<'_>, candidate: Candidate<'_>) -> Vec<String> {
+    let viewer = Viewer::new(world.facts, &candidate.demand.issuer);
+    let is_named = match &candidate.demand.audience {
+        Audience::Node(_) => true,
+        Audience::Can(_) => false,
+    };
     let nodes = world.audience(candidate).filter_map(|id| world.facts.fleet.get(id));
     let probes = nodes.map(|node| Probe::new(world, node, candidate));
     let denied = probes.filter(|probe| !probe.is_permitted());
-    denied.take(DENIALS_NAMED_MAX).map(|probe| detail(&probe, Filter::Permission)).collect()
+    let shown = denied.filter(|probe| is_named || viewer.sees_node(probe.node));
+    let mut denials: Vec<String> =
+        shown.take(DENIALS_NAMED_MAX).map(|probe| detail(&probe, Filter::Permission)).collect();
+    if denials.is_empty() {
+        denials.push("nobody who could do it lets them ask".to_owned());
+    }
+    denials
 }
 
 fn word(filter: Filter) -> &'static str {

@@ -59,7 +59,7 @@ impl<'a> Probe<'a> {
     fn fails(&self, filter: Filter) -> bool {
         match filter {
             Filter::Audience => self.is_another(),
-            Filter::Unenrolled => !self.node.enrolled || self.node.report.is_none(),
+            Filter::Unenrolled => self.is_unenrolled(),
             Filter::Capability => self.missing_capability().is_some(),
             Filter::Permission => !self.is_permitted(),
             Filter::SandboxProperty => self.missing_property().is_some(),
@@ -87,17 +87,29 @@ impl<'a> Probe<'a> {
         all.find(|wanted| !self.node.can(wanted))
     }
 
+    fn is_unenrolled(&self) -> bool {
+        let Node { enrolled, report, manifest, .. } = self.node;
+        !enrolled || report.is_none() || self.world.facts.directory.is_out(&manifest.id)
+    }
+
     pub(crate) fn is_permitted(&self) -> bool {
-        self.denials().is_empty()
+        self.knows_principals() && !self.is_barred() && self.denials().is_empty()
+    }
+
+    /// Whether it is known who may what, and who may nothing any more.
+    pub(super) fn knows_principals(&self) -> bool {
+        self.world.facts.directory.listed
+    }
+
+    /// Whether somebody who asked for it may not ask any more.
+    pub(crate) fn is_barred(&self) -> bool {
+        let Candidate { demand, task, .. } = self.candidate;
+        let facts = self.world.facts;
+        facts.directory.is_out(&demand.issuer) || task.is_some_and(|task| facts.bar(task).is_some())
     }
 
     pub(super) fn denials(&self) -> Vec<permission::Denial> {
-        let issuer = &self.candidate.demand.issuer;
-        let node = self.world.facts.fleet.get(issuer);
-        let asker = permission::Asker {
-            manifest: node.map(|node| &node.manifest),
-            ..permission::Asker::named(issuer)
-        };
+        let asker = self.world.facts.asker(&self.candidate.demand.issuer);
         permission::denials(asker, self.node.as_target())
     }
 

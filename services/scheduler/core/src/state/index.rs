@@ -12,7 +12,7 @@ use schemas::{
 };
 
 use super::{Kept, Spent, Task};
-use crate::command::PageKey;
+use crate::{command::PageKey, visibility::Parties};
 
 /// Waiting tasks in the order of their submission.
 pub(crate) type Waiting = BTreeSet<(u64, TaskId)>;
@@ -63,6 +63,14 @@ pub(crate) struct Index {
     pub(crate) spent: BTreeSet<(u64, TaskId)>,
     /// Every task that can be looked up, by its submission.
     pub(crate) pages: BTreeSet<PageKey>,
+    /// The same of everybody who asked, or for whom somebody did.
+    pub(crate) asked: BTreeMap<PrincipalId, BTreeSet<PageKey>>,
+    /// The same of each node that has or had some.
+    pub(crate) ran: BTreeMap<PrincipalId, BTreeSet<PageKey>>,
+    /// The same of each task that asked for others.
+    pub(crate) children: BTreeMap<TaskId, BTreeSet<PageKey>>,
+    /// Tasks that go on, by the task that asked for them.
+    pub(crate) going_on: BTreeMap<TaskId, BTreeSet<TaskId>>,
 }
 
 impl Index {
@@ -74,18 +82,64 @@ impl Index {
         let mut index = Self::default();
         for task in tasks.values() {
             index.insert(task);
-            index.pages.insert(page_key(task));
+            index.enlist(task.page_key(), task.parties(), task.view.parent.as_ref());
         }
         for kept in history.values() {
             index.history.insert((kept.finished_at.0, kept.id.clone()));
-            let (submitted_at, task) = (kept.submitted_at, kept.id.clone());
-            index.pages.insert(PageKey { submitted_at, task });
+            index.enlist(kept.page_key(), kept.parties(), kept.parent.as_ref());
         }
         index.spent = spent.iter().map(|(id, spent)| (spent.expires_at.0, id.clone())).collect();
         index
     }
 
+    /// Puts a task on every list on which it can be found.
+    pub(super) fn enlist(&mut self, key: PageKey, parties: Parties<'_>, parent: Option<&TaskId>) {
+        let Parties { issuer, subject, node } = parties;
+        for asker in [issuer, subject] {
+            self.asked.entry(asker.clone()).or_default().insert(key.clone());
+        }
+        if let Some(node) = node {
+            self.ran.entry(node.clone()).or_default().insert(key.clone());
+        }
+        if let Some(parent) = parent {
+            self.children.entry(parent.clone()).or_default().insert(key.clone());
+        }
+        self.pages.insert(key);
+    }
+
+    /// Takes a task off all of them.
+    pub(super) fn delist(&mut self, kept: &Kept) {
+        let key = kept.page_key();
+        let Parties { issuer, subject, node } = kept.parties();
+        remove_from(&mut self.asked, issuer, &key);
+        remove_from(&mut self.asked, subject, &key);
+        if let Some(node) = node {
+            remove_from(&mut self.ran, node, &key);
+        }
+        if let Some(parent) = &kept.parent {
+            remove_from(&mut self.children, parent, &key);
+        }
+        self.pages.remove(&key);
+    }
+
+    /// A task was given from one node to another.
+    pub(super) fn moved(
+        &mut self,
+        key: &PageKey,
+        (from, to): (Option<&PrincipalId>, Option<&PrincipalId>),
+    ) {
+        if let Some(from) = from {
+            remove_from(&mut self.ran, from, key);
+        }
+        if let Some(to) = to {
+            self.ran.entry(to.clone()).or_default().insert(key.clone());
+        }
+    }
+
     pub(super) fn insert(&mut self, task: &Task) {
+        if let Some(parent) = task.view.parent.as_ref().filter(|_| task.goes_on()) {
+            self.going_on.entry(parent.clone()).or_default().insert(task.view.id.clone());
+        }
         let view = &task.view;
         let id = || view.id.clone();
         match view.state {
@@ -119,6 +173,9 @@ impl Index {
     }
 
     pub(super) fn remove(&mut self, task: &Task) {
+        if let Some(parent) = &task.view.parent {
+            remove_from(&mut self.going_on, parent, &task.view.id);
+        }
         let view = &task.view;
         let at = |time_ms: u64| (time_ms, view.id.clone());
         match view.state {
@@ -174,10 +231,6 @@ impl Index {
     }
 }
 
-pub(super) fn page_key(task: &Task) -> PageKey {
-    PageKey { submitted_at: task.view.submitted_at, task: task.view.id.clone() }
-}
-
 /// Whether a task in this state takes one of its node's slots.
 fn is_held(state: TaskState) -> bool {
     match state {
@@ -196,15 +249,11 @@ fn finished_ms(task: &Task) -> u64 {
     task.view.finished_at.unwrap_or_default().0
 }
 
-fn remove_from(
-    sets: &mut BTreeMap<PrincipalId, BTreeSet<TaskId>>,
-    node: &PrincipalId,
-    task: &TaskId,
-) {
-    if let Some(tasks) = sets.get_mut(node) {
-        tasks.remove(task);
-        if tasks.is_empty() {
-            sets.remove(node);
+fn remove_from<K: Ord, V: Ord>(sets: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            sets.remove(key);
         }
     }
 }

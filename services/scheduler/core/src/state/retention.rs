@@ -4,7 +4,7 @@
 
 use schemas::{TaskId, Timestamp};
 
-use super::{Spent, State, index::page_key};
+use super::{Spent, State};
 use crate::limits::{
     FINISHED_KEPT_MAX, FINISHED_KEPT_MS, HISTORY_KEPT_MAX, HISTORY_KEPT_MS, LONG_LIFE_MS,
     RETIRED_PER_EVENT_MAX, WAKES_KEPT_MS,
@@ -22,7 +22,7 @@ impl State {
             lives.insert((expiry_ms, id.clone()));
         }
         self.index.insert(&task);
-        self.index.pages.insert(page_key(&task));
+        self.index.enlist(task.page_key(), task.parties(), task.view.parent.as_ref());
         self.tasks.insert(id, task);
     }
 
@@ -68,8 +68,7 @@ impl State {
 
     fn evict(&mut self, id: TaskId) {
         let Some(kept) = self.history.remove(&id) else { return };
-        let key = crate::command::PageKey { submitted_at: kept.submitted_at, task: id.clone() };
-        self.index.pages.remove(&key);
+        self.index.delist(&kept);
         if self.at_ms < kept.expires_at.0 {
             let (state, expires_at) = (kept.state, kept.expires_at);
             let spent = Spent { state, expires_at, envelope_hash: kept.envelope_hash };

@@ -61,7 +61,8 @@ fn a_task_that_was_to_end_and_did_not_run_ends_cancelled() {
 fn issuer_and_owner_may_cancel_and_nobody_else() {
     let mut scene = Scene::with(&[("a", 1)]);
     scene.submit("t1", "node:a");
-    check(&mut scene, &cancel("t1", "bob"), Err(ErrorCode::NotAllowed));
+    check(&mut scene, &cancel("t1", "bob"), Err(ErrorCode::TaskNotFound));
+    check(&mut scene, &cancel("t1", "a"), Err(ErrorCode::NotAllowed));
     check(&mut scene, &cancel("t9", "ann"), Err(ErrorCode::TaskNotFound));
     check(&mut scene, &cancel("t1", "olga"), Ok(&["t1 cancelled at 1"]));
 }

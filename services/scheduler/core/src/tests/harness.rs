@@ -4,16 +4,19 @@ use decider::{Decider, Moment, Recorded};
 use schemas::{
     Capability, ErrorCode, Fault, InstanceId, Manifest, PrincipalId, Sha256Hash, TaskId, Timestamp,
     agent::{Heartbeat, NodeReport, RunningTask},
+    enrolment::{KeyView, PrincipalView},
+    key::{KeyId, KeyPurpose, PublicKeyBytes},
     manifest::PrincipalPattern,
-    registry::{AgentStatus, AgentView},
+    principal::{PrincipalKind, Standing, UserRole},
+    registry::{AgentStatus, AgentView, RegistryEvent},
     sandbox::{SandboxReport, Tier},
     scheduler::{SchedulerEvent, StartDecision},
     task::{Outcome, TaskSpec, TaskState, Verdict, Work},
 };
 
 use crate::{
-    Answer, CancelTarget, Command, Effect, Facts, Observation, Query, Run, Scheduler, State,
-    Submission, evolve::no_run, violations,
+    Answer, CancelTarget, Command, Effect, Facts, Observation, Query, Question, Run, Scheduler,
+    State, Submission, evolve::no_run, violations,
 };
 
 /// When every test begins, in milliseconds since the Unix epoch.
@@ -31,10 +34,11 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// An empty fleet that has been listed.
+    /// An empty fleet that has been listed, like the principals, of whom there are none.
     pub(super) fn new() -> Self {
         let mut scene = Self::unlisted();
         scene.observe(Observation::Listed(std::collections::BTreeSet::new()));
+        scene.observe(Observation::PrincipalsListed(std::collections::BTreeSet::new()));
         scene
     }
 
@@ -143,9 +147,25 @@ impl Scene {
         panic!("something is due for ever");
     }
 
-    pub(super) fn ask(&self, query: &Query) -> Result<Answer, ErrorCode> {
-        let answer = Scheduler::answer(&self.state, query, &self.facts);
+    /// Asks as `ann`, who submits.
+    pub(super) fn ask(&self, question: &Question) -> Result<Answer, ErrorCode> {
+        self.ask_as("ann", question)
+    }
+
+    pub(super) fn ask_as(&self, who: &str, question: &Question) -> Result<Answer, ErrorCode> {
+        let query = Query { by: principal(who), question: question.clone() };
+        let answer = Scheduler::answer(&self.state, &query, &self.facts);
         answer.map_err(|rejection| rejection.code())
+    }
+
+    /// The registry lists a person with a role.
+    pub(super) fn enrol(&mut self, person: &str, role: UserRole) {
+        self.observe(Observation::Principal(Box::new(member(person, Some(role)))));
+    }
+
+    /// The registry records something.
+    pub(super) fn recorded(&mut self, event: RegistryEvent) {
+        self.observe(Observation::Registry(Box::new(event)));
     }
 
     pub(super) fn state_of(&self, task: &str) -> TaskState {
@@ -261,9 +281,44 @@ pub(super) fn submit(task: &str, audience: &str, spec: TaskSpec, expires_ms: u64
         subject: principal("ann"),
         audience: audience.parse().unwrap(),
         spec,
+        certificates: vec!["certificate of ann".to_owned()],
         grants: schemas::grants::Grants::default(),
+        parent: None,
+        key: key_of("ann"),
         expires_at: Timestamp(expires_ms),
     }))
+}
+
+/// The only key of a principal.
+pub(super) fn key_of(id: &str) -> KeyId {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(id.bytes()).for_each(|(byte, letter)| *byte = letter);
+    KeyId(bytes)
+}
+
+/// A person with a role, or an agent of `olga` without.
+pub(super) fn member(id: &str, role: Option<UserRole>) -> PrincipalView {
+    let validity = (0, u64::MAX);
+    let key = KeyView {
+        id: key_of(id),
+        purpose: KeyPurpose::TaskIssuer,
+        key: PublicKeyBytes([0; 32]),
+        not_before_s: validity.0,
+        not_after_s: validity.1,
+        revoked_at: None,
+    };
+    PrincipalView {
+        id: principal(id),
+        kind: if role.is_some() { PrincipalKind::Person } else { PrincipalKind::Agent },
+        role,
+        owner: principal(if role.is_some() { id } else { "olga" }),
+        standing: Standing::Active,
+        capabilities: None,
+        login: String::new(),
+        keys: vec![key],
+        enrolled_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    }
 }
 
 pub(super) fn report(task: &str, epoch: u64, instance: &str, verdict: Verdict) -> Command {
@@ -330,6 +385,7 @@ pub(super) fn agent(id: &str, slots: u32) -> AgentView {
         manifest,
         node: Some(node),
         owner: principal("olga"),
+        shared_with: Vec::new(),
         enrolled: true,
         status: AgentStatus::Online,
         status_reason: None,

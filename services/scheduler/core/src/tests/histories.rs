@@ -13,7 +13,7 @@ use schemas::{
 use super::harness::{
     HOUR_MS, Scene, cancel, principal, refuse, report, report_unrun, submit, task_id,
 };
-use crate::{Command, Scheduler, State};
+use crate::{Command, Observation, Scheduler, State};
 
 const TASKS: u8 = 6;
 const NODES: u8 = 3;
@@ -198,6 +198,7 @@ fn happen(scene: &mut Scene, step: &Step) {
         Step::Pass { ms } => scene.pass_ms(*ms),
         Step::Restart => {
             scene.restart();
+            scene.observe(Observation::PrincipalsListed(BTreeSet::new()));
             for node in 0..NODES {
                 scene.join(super::harness::agent(&format!("n{node}"), 2));
             }

@@ -88,7 +88,8 @@ fn a_person_settles_a_lost_task_and_nothing_else() {
     check(&mut scene, &force("ann"), Err(ErrorCode::TaskNotLost));
     scene.pass_ms(LEASE_TTL_MS);
     scene.settle();
-    check(&mut scene, &force("bob"), Err(ErrorCode::NotAllowed));
+    check(&mut scene, &force("bob"), Err(ErrorCode::TaskNotFound));
+    check(&mut scene, &force("a"), Err(ErrorCode::NotAllowed));
     let (events, answer) = scene.decide(&force("olga")).unwrap();
     assert_eq!(events, ["t1 failed at 1"]);
     let view = scene.state.task(&task_id("t1")).unwrap().view.clone();

@@ -8,7 +8,7 @@ use schemas::{
 use super::harness::{
     BEGIN_MS, HOUR_MS, Scene, agent, check, refuse, report, report_unrun, submit,
 };
-use crate::{Answer, Command};
+use crate::{Answer, Command, Observation};
 
 #[test]
 fn a_free_node_is_given_the_task_in_the_decision_that_accepts_it() {
@@ -180,6 +180,9 @@ fn before_the_fleet_is_listed_a_task_waits_and_nothing_is_refused() {
     let mut scene = Scene::unlisted();
     assert_eq!(scene.submit("t1", "node:a"), ["t1 submitted", "t1 queued"]);
     scene.join(agent("a", 1));
+    assert_eq!(scene.settle(), Vec::<String>::new());
+    assert_eq!(scene.submit("t2", "can:shell.exec"), ["t2 submitted", "t2 queued"]);
+    scene.observe(Observation::PrincipalsListed(std::collections::BTreeSet::new()));
     assert_eq!(scene.settle(), ["t1 assigned to a at 1"]);
 }
 

@@ -11,7 +11,7 @@ use schemas::{
 };
 
 use super::harness::{BEGIN_MS, HOUR_MS, Scene, agent, principal, refuse, report, submit, task_id};
-use crate::{Answer, Observation, Query};
+use crate::{Answer, Observation, Question};
 
 /// The filters that exclude node `a` from a task that waits.
 #[track_caller]
@@ -21,7 +21,7 @@ fn check(scene: &mut Scene, spec: TaskSpec, audience: &str, then: &[Filter]) {
     if then.is_empty() {
         return;
     }
-    let Ok(Answer::Why(why)) = scene.ask(&Query::Why(task_id("t1"))) else { panic!() };
+    let Ok(Answer::Why(why)) = scene.ask(&Question::Why(task_id("t1"))) else { panic!() };
     let verdict = why.nodes.iter().find(|verdict| verdict.node == principal("a")).unwrap();
     let found: Vec<Filter> = verdict.excluded_by.iter().map(|exclusion| exclusion.filter).collect();
     assert_eq!(found, then);

@@ -2,19 +2,20 @@
 
 use schemas::{
     ErrorCode,
+    principal::UserRole,
     scheduler::{Filter, OutputRequest, TaskSelection},
     task::{TaskState, Verdict},
 };
 
 use super::harness::{Scene, agent, principal, report, task_id};
-use crate::{Answer, PageKey, Query, limits::FINISHED_KEPT_MS};
+use crate::{Answer, PageKey, Question, limits::FINISHED_KEPT_MS};
 
 fn page(
     scene: &Scene,
     select: TaskSelection,
     after: Option<PageKey>,
 ) -> (Vec<String>, Option<String>) {
-    let query = Query::GetTasks { select, after, limit: 2 };
+    let query = Question::GetTasks { select, after, limit: 2 };
     let Ok(Answer::Tasks(page)) = scene.ask(&query) else { panic!() };
     let mut ids: Vec<String> = page.answer.tasks.iter().map(|view| view.id.to_string()).collect();
     for (index, kept) in page.missing {
@@ -52,7 +53,7 @@ fn output_is_read_from_the_node_that_has_or_had_the_task() {
     let source = |scene: &Scene, task: &str| {
         let id = task_id(task);
         let request = OutputRequest { id, after: Some(0), known: None, wait_ms: None };
-        let Answer::Output(source) = scene.ask(&Query::Output(request))? else { panic!() };
+        let Answer::Output(source) = scene.ask(&Question::Output(request))? else { panic!() };
         Ok((source.node, source.state, source.waiting_for))
     };
     scene.submit("t1", "node:a");
@@ -88,7 +89,10 @@ fn why_names_everything_that_excludes_each_node() {
     for task in ["t1", "t2", "t3"] {
         scene.submit(task, "can:shell.exec");
     }
-    let Ok(Answer::Why(why)) = scene.ask(&Query::Why(task_id("t3"))) else { panic!() };
+    scene.enrol("otto", UserRole::Operator);
+    let question = Question::Why(task_id("t3"));
+    let Ok(Answer::Why(why)) = scene.ask_as("otto", &question) else { panic!() };
+    assert_eq!(why.others, 0);
     let filters = |node: &str| -> Vec<Filter> {
         let verdict = why.nodes.iter().find(|verdict| verdict.node == principal(node)).unwrap();
         verdict.excluded_by.iter().map(|exclusion| exclusion.filter).collect()
@@ -96,5 +100,20 @@ fn why_names_everything_that_excludes_each_node() {
     assert_eq!(filters("a"), [Filter::Slots]);
     assert_eq!(filters("c"), [Filter::Capability, Filter::Permission]);
     assert!(why.summary.contains("2 have no free slot"), "{}", why.summary);
-    assert_eq!(scene.ask(&Query::Why(task_id("t9"))), Err(ErrorCode::TaskNotFound));
+    assert_eq!(scene.ask(&Question::Why(task_id("t9"))), Err(ErrorCode::TaskNotFound));
+}
+
+#[test]
+fn why_counts_the_nodes_that_its_asker_does_not_see() {
+    let mut scene = Scene::with(&[("a", 1), ("b", 1)]);
+    let mut hidden = agent("c", 0);
+    hidden.manifest.accepts_tasks_from.clear();
+    scene.join(hidden);
+    for task in ["t1", "t2", "t3"] {
+        scene.submit(task, "can:shell.exec");
+    }
+    let Ok(Answer::Why(why)) = scene.ask(&Question::Why(task_id("t3"))) else { panic!() };
+    let named: Vec<&str> = why.nodes.iter().map(|verdict| verdict.node.as_str()).collect();
+    assert_eq!((named, why.others), (vec!["a", "b"], 1));
+    assert!(why.summary.ends_with("; 1 more nodes are not listed"), "{}", why.summary);
 }

@@ -4,7 +4,7 @@ use schemas::{ErrorCode, task::Verdict};
 
 use super::harness::{BEGIN_MS, HOUR_MS, Scene, cancel, check, report, submit, task_id};
 use crate::{
-    Answer, Query,
+    Answer, Question,
     limits::{FINISHED_KEPT_MS, HISTORY_KEPT_MS, LONG_LIVES_PER_ISSUER_MAX},
 };
 
@@ -19,7 +19,7 @@ fn finished() -> Scene {
 #[test]
 fn a_finished_task_is_answered_from_memory_first_and_from_the_bucket_later() {
     let mut scene = finished();
-    let get = Query::GetTask(task_id("t1"));
+    let get = Question::GetTask(task_id("t1"));
     assert!(matches!(scene.ask(&get), Ok(Answer::Task(_))));
     scene.pass_ms(FINISHED_KEPT_MS);
     scene.submit("t2", "node:a");

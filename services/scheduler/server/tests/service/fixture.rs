@@ -20,6 +20,7 @@ use schemas::{
     Cursor, Fault, InstanceId, PrincipalId, TaskId, Timestamp,
     agent::{Heartbeat, NodeChannel, TaskOffer},
     claims::{AssignmentClaims, RequestClaims},
+    enrolment::{GetPrincipalsAnswer, GetTokensAnswer},
     feed::EventsAnswer,
     registry::{self, AgentView, GetAgentsAnswer},
     scheduler::{GetTasksAnswer, ReportAnswer, StartAnswer, verb},
@@ -71,7 +72,8 @@ impl Running {
         let config = SchedulerConfig { host, trust: scheduler_trust() };
         let serving = tokio::spawn(scheduler_server::serve(config, stopped));
         let mut running = Self { server, state, stop, serving };
-        let client = running.client("nobody").await?;
+        // What services see does not depend on the registry, which may not be there yet.
+        let client = running.client("registry").await?;
         let answers = eventually_some(DEADLINE, || async {
             ask::<GetTasksAnswer>(&client, verb::GET_TASKS, json!({})).await.ok()
         });
@@ -124,6 +126,13 @@ impl Registry {
                         let answer =
                             EventsAnswer { events, next: Cursor::default(), at_head: true };
                         serde_json::to_vec(&answer)
+                    }
+                    registry::verb::GET_PRINCIPALS => {
+                        let principals = Vec::new();
+                        serde_json::to_vec(&GetPrincipalsAnswer { principals, next: None })
+                    }
+                    registry::verb::GET_TOKENS => {
+                        serde_json::to_vec(&GetTokensAnswer { tokens: Vec::new() })
                     }
                     _ => {
                         let (agents, cursor) = (agents.clone(), Cursor::default());

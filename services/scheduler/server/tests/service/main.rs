@@ -118,7 +118,7 @@ async fn a_cancel_reaches_the_node_that_runs_the_task() -> Result<()> {
     let bob = scheduler.client("bob").await?;
     let refused: Result<CancelAnswer, Fault> =
         ask(&bob, verb::CANCEL, json!({ "id": task_of(1) })).await;
-    assert_eq!(refused.unwrap_err().code, ErrorCode::NotAllowed);
+    assert_eq!(refused.unwrap_err().code, ErrorCode::TaskNotFound);
     let answer: CancelAnswer = ask(&ann, verb::CANCEL, json!({ "id": task_of(1) })).await?;
     assert_eq!(answer.stopping, [task_of(1)]);
     web.heard(NodeChannel::Cancel).await?;
@@ -178,6 +178,7 @@ async fn a_task_that_has_left_the_memory_is_read_from_its_bucket() -> Result<()>
         issuer: view.issuer.clone(),
         subject: view.subject.clone(),
         node: view.node.clone(),
+        parent: None,
         submitted_at: view.submitted_at,
         finished_at: Timestamp(0),
         expires_at: view.expires_at,
