@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use client::{Client, ConnectOptions, Credentials};
-use cortex_tests::{Guarded, Installation, Login, Signal, eventually};
+use cortex_tests::{Guarded, Installation, Login, Signal, eventually, eventually_some};
 use schemas::scheduler::{SubmitAnswer, verb};
 use schemas::subject::ServiceName::Scheduler;
 use schemas::task::{TaskSpec, Work};
@@ -36,7 +36,7 @@ struct Scene {
     node: Guarded,
     cortex: Installation,
     /// Outside of everything that is looked through.
-    sources: TempDir,
+    _sources: TempDir,
     /// Where the node hands credentials over.
     _memory: TempDir,
     secrets: Secrets,
@@ -53,7 +53,7 @@ impl Scene {
         let memory = tempfile::tempdir_in("/dev/shm")?;
         let places = [sources.path(), cortex.home(), cortex.binary(), &settings, memory.path()];
         let node = start_node(places)?;
-        let scene = Self { node, cortex, sources, _memory: memory, secrets };
+        let scene = Self { node, cortex, _sources: sources, _memory: memory, secrets };
         let online = || async { scene.is_online().await.unwrap_or(false) };
         eventually(DEADLINE, online).await.with_context(|| scene.node_log())?;
         Ok(scene)
@@ -94,10 +94,6 @@ impl Scene {
     /// Everything that was written, looked through for the values.
     async fn traces(&self) -> Result<Traces> {
         Traces::collect(&self.cortex, &self.secrets).await
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.sources.path().join(name)
     }
 }
 
@@ -164,29 +160,23 @@ CORTEX_TEST_SECRET="$(cat "$1/variable")" CREDENTIALS_DIRECTORY="$1/unit" CORTEX
 }
 
 /// Prints what it was given on both streams, at once, slowly and in bulk, crashes a child that has
-/// read it, and waits until it may go on.
-fn indiscreet(gate: &Path) -> String {
-    format!(
-        r#"cd "$CREDENTIALS_DIRECTORY" || exit 1
+/// read it, and waits until it is cancelled.
+const INDISCREET: &str = r#"cd "$CREDENTIALS_DIRECTORY" || exit 1
 for name in *; do cat $name; echo; cat $name >&2; echo "<$(cat $name)>"; done
 env
-v=$(cat file); printf '%s' "${{v%????????}}"; sleep 0.2; printf '%s\n' "${{v#"${{v%????????}}"}}"
+v=$(cat file); printf '%s' "${v%????????}"; sleep 0.2; printf '%s\n' "${v#"${v%????????}"}"
 i=0; while [ $i -lt 400 ]; do cat mounted unit; i=$((i+1)); done
 sh -c 'v=$(cat file); cd "$HOME"; kill -SEGV $$'
 echo "cores: $(ls "$HOME" | wc -l)"
-until [ -e {} ]; do sleep 0.05; done"#,
-        gate.display()
-    )
-}
+sleep 600"#;
 
 #[tokio::test]
 async fn no_value_is_in_anything_that_is_written() -> Result<()> {
     let scene = Scene::set().await?;
-    let gate = scene.path("gate");
-    let task = scene.submit(&GOOD, &indiscreet(&gate)).await?;
+    let task = scene.submit(&GOOD, INDISCREET).await?;
     let prints = || async {
         let logs = scene.cortex.cortex(&["task", "logs", &task]).await;
-        logs.is_ok_and(|logs| logs.stdout.matches("[credential unit]").count() > 400)
+        logs.is_ok_and(|logs| logs.stdout.contains("cores: "))
     };
     eventually(DEADLINE, prints).await.with_context(|| scene.node_log())?;
     let arguments = traces::argument_lists()?;
@@ -195,11 +185,12 @@ async fn no_value_is_in_anything_that_is_written() -> Result<()> {
         String::from_utf8_lossy(&arguments).contains("CREDENTIALS_DIRECTORY"),
         "no run is seen"
     );
-    fs::write(&gate, "")?;
+    scene.cortex.cortex(&["task", "cancel", &task]).await?;
     let end = scene.end(&task).await?;
-    ensure!(end["state"] == "succeeded", "{end}");
+    ensure!(end["state"] == "cancelled", "{end}");
     let logs = scene.cortex.cortex(&["task", "logs", &task]).await?;
     ensure!(logs.stdout.contains("cores: 0\n"), "{}", logs.stdout);
+    ensure!(400 < logs.stdout.matches("[credential unit]").count(), "{}", logs.stdout);
     for name in GOOD {
         ensure!(logs.stdout.contains(&format!("[credential {name}]")), "{}", logs.stdout);
     }
@@ -219,9 +210,8 @@ async fn no_value_is_in_anything_that_is_written() -> Result<()> {
     Ok(())
 }
 
-/// Every way of not getting a credential says why, and nothing of it.
+/// Every way of not getting a credential says why, and nothing of it; and nothing runs.
 async fn check_refused(scene: &Scene) -> Result<()> {
-    let ran = scene.path("ran");
     for (name, code, cause) in [
         ("foreign", ErrorCode::CredentialUnknown, "names no credential foreign"),
         ("open", ErrorCode::CredentialUnavailable, "(mode 0644)"),
@@ -231,30 +221,31 @@ async fn check_refused(scene: &Scene) -> Result<()> {
         ("asked", ErrorCode::CredentialUnavailable, "credential asked (k8s-secret:"),
         ("keychain", ErrorCode::CredentialUnavailable, "the keychain"),
     ] {
-        let line = format!("touch {}; cat $CREDENTIALS_DIRECTORY/*", ran.display());
-        let task = scene.submit(&["file", name], &line).await?;
-        let fault = &scene.end(&task).await?["outcome"]["fault"];
+        let task = scene.submit(&["file", name], "cat $CREDENTIALS_DIRECTORY/*").await?;
+        let outcome = &scene.end(&task).await?["outcome"];
+        let fault = &outcome["fault"];
         ensure!(fault["code"] == code.as_str(), "{name}: {fault}");
         ensure!(fault["message"].as_str().is_some_and(|it| it.contains(cause)), "{name}: {fault}");
-        ensure!(!ran.exists(), "{name} ran");
+        ensure!(outcome["stdout"]["bytes"] == 0 && outcome["exit_code"].is_null(), "{outcome}");
     }
     Ok(())
 }
 
 /// Kills the node in the middle of a run that has credentials, and starts it again.
 async fn lose_a_run(scene: &Scene) -> Result<()> {
-    let seen = scene.path("seen");
-    let line = format!("echo $CREDENTIALS_DIRECTORY > {}; sleep 600", seen.display());
-    let task = scene.submit(&["file"], &line).await?;
-    let folder = || PathBuf::from(fs::read_to_string(&seen).unwrap_or_default().trim());
-    eventually(DEADLINE, || async { folder().is_absolute() }).await?;
+    let task = scene.submit(&["file"], "echo $CREDENTIALS_DIRECTORY; sleep 600").await?;
+    let printed = || async {
+        let logs = scene.cortex.cortex(&["task", "logs", &task]).await.ok()?;
+        Some(PathBuf::from(logs.stdout.trim())).filter(|path| path.is_absolute())
+    };
+    let folder = eventually_some(DEADLINE, printed).await?;
     scene.node.signal(Signal::Kill)?;
     scene.node.wait()?;
-    ensure!(folder().join("file").exists(), "it was gone too early");
+    ensure!(folder.join("file").exists(), "it was gone too early");
     scene.node.start_again()?;
     let end = scene.end(&task).await?;
     ensure!(end["state"] == "lost", "{end}");
-    ensure!(!folder().parent().is_some_and(Path::exists), "{:?} stays", folder());
+    ensure!(!folder.parent().is_some_and(Path::exists), "{folder:?} stays");
     Ok(())
 }
 
@@ -263,10 +254,10 @@ async fn lose_a_run(scene: &Scene) -> Result<()> {
 #[tokio::test]
 async fn a_value_that_is_printed_on_purpose_is_found() -> Result<()> {
     let scene = Scene::set().await?;
-    let line = format!("cat {}; seq 1 3000", scene.path("file").display());
+    let line = format!("echo {}; seq 1 3000", scene.secrets.value("file"));
     let task = scene.submit(&[], &line).await?;
     ensure!(scene.end(&task).await?["state"] == "succeeded");
-    let line = format!("printf xy; cat {}", scene.path("unit/db").display());
+    let line = format!("printf xy; echo {}", scene.secrets.value("unit"));
     let task = scene.submit(&[], &line).await?;
     ensure!(scene.end(&task).await?["state"] == "succeeded");
     let hex = schemas::hex(scene.secrets.value("open").as_bytes());
@@ -277,6 +268,7 @@ async fn a_value_that_is_printed_on_purpose_is_found() -> Result<()> {
     };
     ensure!(has("file as base64", "stream CORTEX_OUTPUT"), "{found:#?}");
     ensure!(has("unit as base64", "stream CORTEX_EVENTS_scheduler"), "{found:#?}");
+    ensure!(has("unit as it is", "stream KV_cortex_tasks"), "{found:#?}");
     ensure!(has("unit as base64", "/state/node/journal"), "{found:#?}");
     ensure!(has("file as base64", "/CORTEX_OUTPUT/msgs/"), "{found:#?}");
     ensure!(has("open as hex", "a-file"), "{found:#?}");
