@@ -9,12 +9,13 @@
 use std::time::{Duration, Instant};
 
 use decider::{Decider, Moment};
-use registry_core::{Answer, Facts, Observation, Query, Recorded, Registry, State};
+use registry_core::{Answer, Facts, Observation, Query, Question, Recorded, Registry, State};
 use schemas::{
     Capability, Manifest, PrincipalId, Timestamp,
     agent::Heartbeat,
     manifest::{Capabilities, Limits, PrincipalPattern},
-    registry::{GetAgentsRequest, RegistryEvent, WhoCanRequest},
+    principal::{PrincipalKind, UserRole},
+    registry::{GetAgentsRequest, RegistryEvent, Seat, WhoCanRequest},
 };
 
 const AGENTS: usize = 10_000;
@@ -39,11 +40,23 @@ fn main() {
         ("everybody, for an agent with 100 patterns", "shell.exec", Some("boss")),
         ("everybody, for one whom nobody accepts", "shell.exec", Some("mallory")),
     ] {
-        report(what, &state, &who_can(capability, from));
+        report(what, &state, &who_can("root", capability, from));
+    }
+    for (what, capability, asker) in [
+        ("a name that 1 in 40 holds, by a user", "tool-7.do_7", "alice"),
+        ("a name that everybody holds, by a user", "shell.exec", "alice"),
+        ("the same, by a user who sees nobody", "shell.exec", "mallory"),
+        ("the same, by a user who sees 100", "shell.exec", "carol"),
+    ] {
+        report(what, &state, &who_can(asker, capability, None));
     }
     let agents = GetAgentsRequest { role: Some("none".to_owned()), ..GetAgentsRequest::default() };
-    report("get-agents that finds nobody", &state, &Query::GetAgents(agents));
-    report("relationships of one", &state, &Query::Relationships(id("boss")));
+    let by = |asker: &str, question| Query { asker: id(asker), question };
+    let question = Question::GetAgents(agents);
+    report("get-agents that finds nobody", &state, &by("root", question.clone()));
+    report("the same, by a user", &state, &by("alice", question));
+    let question = Question::Relationships(id("boss"));
+    report("relationships of one", &state, &by("root", question));
     report_due(&state);
 }
 
@@ -70,6 +83,19 @@ fn found(answer: &Answer) -> usize {
         | Answer::Capabilities(_)
         | Answer::CanTask(_)
         | Answer::Deregistered(_)
+        | Answer::Principals(_)
+        | Answer::Invites(_)
+        | Answer::Tokens(_)
+        | Answer::Granted(_)
+        | Answer::Rotated(_)
+        | Answer::Invited(_)
+        | Answer::Roster(_)
+        | Answer::Sealed(_)
+        | Answer::Membership(_)
+        | Answer::Ordered(_)
+        | Answer::SignedRoster(_)
+        | Answer::Unsealed(_)
+        | Answer::Refused(_)
         | Answer::Nothing => 0,
     }
 }
@@ -96,15 +122,27 @@ fn print(what: &str, mut times: Vec<Duration>, found: usize) {
     println!("{what:<44} {p50:>9.1?} {p99:>9.1?} {found:>9}");
 }
 
-fn who_can(capability: &str, from: Option<&str>) -> Query {
+fn who_can(asker: &str, capability: &str, from: Option<&str>) -> Query {
     let capability = Capability::parse(capability).unwrap();
-    Query::WhoCan(WhoCanRequest { capability, from: from.map(id), limit: None })
+    let request = WhoCanRequest { capability, from: from.map(id), limit: None };
+    Query { asker: id(asker), question: Question::WhoCan(request) }
 }
 
 fn fleet() -> State {
     let mut state = State::default();
+    for (name, role) in [
+        ("root", UserRole::Admin),
+        ("alice", UserRole::User),
+        ("mallory", UserRole::User),
+        ("carol", UserRole::User),
+    ] {
+        seat(&mut state, name, role);
+    }
     for number in 0..AGENTS {
         take(&mut state, agent(number));
+    }
+    for number in 0..100 {
+        share(&mut state, agent(number * 100).id);
     }
     let mut boss = manifest("boss");
     boss.can_task =
@@ -113,11 +151,33 @@ fn fleet() -> State {
     state
 }
 
+fn seat(state: &mut State, name: &str, role: UserRole) {
+    let seat = Box::new(Seat {
+        id: id(name),
+        kind: PrincipalKind::Person,
+        role: Some(role),
+        owner: id(name),
+        capabilities: None,
+        login: name.to_owned(),
+        keys: Vec::new(),
+    });
+    happen(state, &RegistryEvent::PrincipalSeated { seat });
+}
+
+fn share(state: &mut State, agent: PrincipalId) {
+    let (with, by) = (PrincipalPattern::parse("carol").unwrap(), id("owner"));
+    happen(state, &RegistryEvent::AgentShared { agent, with, by });
+}
+
+fn happen(state: &mut State, event: &RegistryEvent) {
+    Registry::evolve(state, event, &Recorded { at_ms: 1, term: 1 });
+}
+
 fn take(state: &mut State, manifest: Manifest) {
     let (registrant, owner) = (manifest.id.clone(), id("owner"));
     let manifest = Box::new(manifest);
     let event = RegistryEvent::AgentRegistered { manifest, node: None, registrant, owner };
-    Registry::evolve(state, &event, &Recorded { at_ms: 1, term: 1 });
+    happen(state, &event);
 }
 
 fn agent(number: usize) -> Manifest {

@@ -182,6 +182,10 @@ impl AsRef<str> for Seed {
     }
 }
 
+fn system_user() -> PrincipalId {
+    PrincipalId::parse(SYSTEM_USER).expect("the word is an id")
+}
+
 fn login_lifetime_s() -> u64 {
     LOGIN_LIFETIME_S
 }
@@ -218,8 +222,7 @@ impl Issuing {
             roles: &broker.roles,
         };
         let logins = Issuer::from_seeds(seeds).map_err(IssuingError::Broker)?;
-        let user = PrincipalId::parse(SYSTEM_USER).expect("the word is an id");
-        let mut system = ConnectOptions::new(broker.url, user);
+        let mut system = ConnectOptions::new(broker.url, system_user());
         system.credentials = Credentials::CredsFile(broker.system_creds);
         system.ca = broker.ca;
         let Settings { login_lifetime_s, renewal_lifetime_s, founders, .. } = settings;

@@ -37,9 +37,8 @@ pub(crate) fn order(issuing: &Issuing, body: &[u8], caller: &Caller) -> Result<C
     let mut anchors = issuing.anchors.clone();
     admit(&mut anchors, &certificates, now)?;
     let bytes = decode("the envelope", &envelope)?;
-    let registry = PrincipalId::parse(ServiceName::Registry.as_str()).expect("the word is an id");
     let verified = Unverified::new(&bytes)
-        .verify::<trust::Order>(Trust { anchors: &anchors, now }, &&registry)
+        .verify::<trust::Order>(Trust { anchors: &anchors, now }, &&registry())
         .map_err(|error| error.to_fault())?;
     let deed = Reader { anchors: &anchors, verified: &verified, now }.deed()?;
     let claims = verified.claims();
@@ -50,6 +49,11 @@ pub(crate) fn order(issuing: &Issuing, body: &[u8], caller: &Caller) -> Result<C
         expires_at: Timestamp::from_seconds(claims.expires_at_s),
         deed,
     })))
+}
+
+/// Who carries orders out.
+fn registry() -> PrincipalId {
+    PrincipalId::parse(ServiceName::Registry.as_str()).expect("the word is an id")
 }
 
 fn admit(anchors: &mut TrustAnchors, texts: &[String], now: Timestamp) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! Requests, rows and pages, without a broker.
 
-mod fixture;
+#[path = "../tests/service/house.rs"]
+mod house;
 mod issuing;
 mod orders;
 

@@ -31,10 +31,8 @@ fn active() -> Vec<RegistryEvent> {
 }
 
 fn granted(answer: Answer) -> Grant {
-    match answer {
-        Answer::Granted(grant) => *grant,
-        other => panic!("{other:?} grants nothing"),
-    }
+    let Answer::Granted(grant) = answer else { panic!("{answer:?} grants nothing") };
+    *grant
 }
 
 #[test]

@@ -53,9 +53,9 @@ fn invite_id(number: u8) -> String {
 
 fn command(steps: &[Step], at: usize) -> Command {
     let ordered = |signer: &str, key, deed| {
+        let signer = id(signer);
         let id = CommandId::parse(&format!("order-{at}")).unwrap();
         let expires_at = Timestamp(NOW_MS + 600_000);
-        let signer = self::id(signer);
         Command::Order(Box::new(SignedOrder { id, signer, key, expires_at, deed }))
     };
     let by_root = |deed| ordered("root", key_id("root", 0), deed);
@@ -66,7 +66,7 @@ fn command(steps: &[Step], at: usize) -> Command {
         }
         Step::Redeem { invite, keys } => {
             let invite = invite_id(*invite);
-            let caller = self::id(&format!("invite-{invite}"));
+            let caller = id(&format!("invite-{invite}"));
             let offer = pooled(*keys);
             Command::Redeem(Box::new(Redemption { caller, invite, secret_hash: SECRET, offer }))
         }

@@ -145,10 +145,10 @@ fn the_roster_names_revoked_keys_and_those_who_oversee_and_ascends() {
         (evicted("web"), vec![key_id("web", 0)]),
         (banned("web"), vec![key_id("web", 0)]),
     ] {
-        let after = roster("bob", &[event.clone()]);
+        let after = roster("bob", std::slice::from_ref(&event));
         assert_eq!(after.revoked, revoked_keys);
         assert_eq!(after.version, before.version + 1);
-        let effects = Registry::react(&state(&[event.clone()]), &event);
+        let effects = Registry::react(&state(std::slice::from_ref(&event)), &event);
         let notice = schemas::agent::RosterNotice { version: after.version };
         assert!(effects.contains(&Effect::AnnounceRoster(notice)), "{effects:?}");
     }

@@ -84,7 +84,7 @@ fn the_last_admin_stays() {
         RegistryEvent::RoleSet { person: id("bob"), role: UserRole::Admin, by: id("root") };
     let demoted =
         RegistryEvent::RoleSet { person: id("root"), role: UserRole::User, by: id("root") };
-    check_order(&[promoted.clone()], "root", demote, Ok(vec![demoted]));
+    check_order(std::slice::from_ref(&promoted), "root", demote, Ok(vec![demoted]));
     let out = [promoted, evicted("bob")];
     check_order(&out, "root", evict("root"), Err(ErrorCode::NotAllowed));
 }

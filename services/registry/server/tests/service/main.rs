@@ -2,20 +2,27 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests themselves do")]
 
+mod enrolled;
+mod house;
+
 use std::time::Duration;
 
 use anyhow::Result;
 use client::{Client, ConnectOptions};
 use cortex_tests::{NatsServer, ServerOptions, eventually_some};
+use house::{House, Member};
 use jetstream_config::{
     KvBucket, Row, RowKind,
     broker::DurabilityProof,
     streams::{self, Replicas, storage_bytes},
 };
+use registry_server::{Issuing, RegistryConfig};
 use runtime::HostConfig;
 use schemas::{
     Cursor, ErrorCode, Fault, PrincipalId,
     agent::Heartbeat,
+    enrolment::GetPrincipalsAnswer,
+    principal::UserRole,
     registry::{AgentStatus, AgentView, GetAgentsAnswer, Presence, WhoCanAnswer, verb},
     subject::{self, Bucket, ServiceName},
 };
@@ -101,6 +108,7 @@ async fn shown(rows: &KvBucket, kind: RowKind) -> Result<Row> {
 struct Running {
     server: NatsServer,
     state: TempDir,
+    house: House,
     stop: watch::Sender<bool>,
     serving: JoinHandle<Result<(), runtime::HostError>>,
 }
@@ -111,23 +119,34 @@ impl Running {
         let room = storage_bytes(&streams::all(Replicas::One));
         let jetstream_extra = format!("max_file_store: {room}");
         let options = ServerOptions { jetstream_extra, ..ServerOptions::default() };
-        Self::start_on(NatsServer::start_with(options).await?, TempDir::new()?).await
+        let mut house = House::new(1_700_000_000);
+        let person = |name: &str, role| Member::new(name, 1).seat(&house, Some(role));
+        let people = [person("root", UserRole::Admin), person("alice", UserRole::Auditor)];
+        let web = Member::new("web", 1).seat(&house, None);
+        house.founders = people.into_iter().chain([web]).collect();
+        Self::start_on(NatsServer::start_with(options).await?, TempDir::new()?, house).await
     }
 
-    async fn start_on(server: NatsServer, state: TempDir) -> Result<Self> {
+    async fn start_on(server: NatsServer, state: TempDir, mut house: House) -> Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let config = HostConfig {
+        house.url = server.url();
+        let path = house.write(&house.settings());
+        let issuing = Issuing::load(&path, house.anchors(), house.now())?;
+        let host = HostConfig {
             connect: ConnectOptions::new(server.url(), id("registry")),
             state_dir: state.path().to_owned(),
             replicas: Replicas::One,
             // These brokers sync every write, but show their settings to nobody.
             durability: DurabilityProof::Waived,
         };
+        let config = RegistryConfig { host, issuing: Some(issuing) };
         let serving = tokio::spawn(registry_server::serve(config, stopped));
-        let mut running = Self { server, state, stop, serving };
-        let client = running.client("nobody").await?;
+        let mut running = Self { server, state, house, stop, serving };
+        let client = running.client("root").await?;
+        // Founders are seated a moment after the first answer.
         let answers = eventually_some(DEADLINE, || async {
-            ask::<GetAgentsAnswer>(&client, verb::GET_AGENTS, json!({})).await.ok()
+            let listed = ask::<GetPrincipalsAnswer>(&client, verb::GET_PRINCIPALS, json!({})).await;
+            listed.ok().filter(|listed| listed.principals.len() == 3)
         });
         tokio::select! {
             ended = &mut running.serving => anyhow::bail!("the registry ended: {:?}", ended?),
@@ -150,7 +169,7 @@ impl Running {
     async fn restart(self) -> Result<Self> {
         self.stop.send(true)?;
         self.serving.await??;
-        Self::start_on(self.server, self.state).await
+        Self::start_on(self.server, self.state, self.house).await
     }
 
     async fn stop(self) -> Result<()> {

@@ -1,1 +1,0 @@
-//! What tests of the registry sign and are signed with.
