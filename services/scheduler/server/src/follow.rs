@@ -108,14 +108,7 @@ impl Follower<'_> {
         let mut after: Option<PrincipalId> = None;
         loop {
             let request = GetPrincipalsRequest { kind: None, after, limit: Some(PAGE) };
-            let page: GetPrincipalsAnswer = match self.ask(verb::GET_PRINCIPALS, &request).await {
-                Ok(page) => page,
-                // A registry that is older than principals knows of none.
-                Err(Stopped::Failed(fault)) if fault.code == ErrorCode::UnknownVerb => {
-                    return self.tell(Observation::PrincipalsListed(all)).await;
-                }
-                Err(stopped) => return Err(stopped),
-            };
+            let page: GetPrincipalsAnswer = self.ask(verb::GET_PRINCIPALS, &request).await?;
             for principal in page.principals {
                 self.out.list(&principal);
                 all.insert(principal.id.clone());

@@ -35,8 +35,8 @@ use tokio::{
     task::JoinHandle,
 };
 use trust::{
-    Anchor, AssignmentFacts, ClusterName, Purpose, Recipient, SecretKey, Trust, TrustAnchors,
-    Unverified,
+    Anchor, AssignmentFacts, ChainLink, ClusterName, Purpose, Recipient, SecretKey, Trust,
+    TrustAnchors, Unverified,
 };
 use zeroize::Zeroizing;
 
@@ -208,7 +208,15 @@ impl Node {
         let can = [schemas::Capability::parse("shell.exec")?];
         let recipient = Recipient::Node { id: &self.name, capabilities: &can };
         let request = STANDARD.decode(&offer.request)?;
-        let request = Unverified::new(&request).verify::<trust::Request>(by, &recipient)?;
+        let chain = offer
+            .ancestors
+            .iter()
+            .map(|it| Ok((STANDARD.decode(&it.request)?, STANDARD.decode(&it.assignment)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let links: Vec<ChainLink<'_>> =
+            chain.iter().map(|(request, assignment)| ChainLink { request, assignment }).collect();
+        let request = Unverified::with_chain(&request, &links);
+        let request = request.verify::<trust::Request>(by, &recipient)?;
         let facts = AssignmentFacts { node: &self.name, request: &request };
         let assignment = STANDARD.decode(&offer.assignment)?;
         let assignment = Unverified::new(&assignment).verify::<trust::Assignment>(by, &facts)?;
@@ -259,9 +267,35 @@ pub(crate) fn outcome(verdict: Verdict) -> Outcome {
 
 /// A request of `ann` for an echo; its number makes it another task.
 pub(crate) fn envelope(audience: &str, number: u8) -> String {
+    sign(&claims(audience, number), 1)
+}
+
+/// A request of `ann` that may ask node `db` for two more.
+pub(crate) fn delegating_envelope(audience: &str, number: u8) -> String {
+    let mut claims = claims(audience, number);
+    claims.grants.agents = vec![schemas::manifest::PrincipalPattern::parse("db").unwrap()];
+    claims.grants.tasks_max = 2;
+    sign(&claims, 1)
+}
+
+/// What node `web` asks `db` for in the name of a task of `ann`.
+pub(crate) fn child_envelope(parent: u8, number: u8) -> String {
+    let mut claims = claims("node:db", number);
+    (claims.issuer, claims.parent) = (id("web"), Some(task_of(parent)));
+    // It must not outlive its parent, which may have been signed a second before.
+    claims.expires_at_s -= 60;
+    sign(&claims, 3)
+}
+
+fn sign(claims: &RequestClaims, seed: u8) -> String {
+    let key = key(Purpose::TaskIssuer, seed);
+    STANDARD.encode(trust::sign::<trust::Request>(claims, &cluster(), &key).unwrap())
+}
+
+fn claims(audience: &str, number: u8) -> RequestClaims {
     let now_s = Timestamp(runtime::wall_clock_ms()).seconds();
     let spec = TaskSpec::new(Work::Echo { text: "hello".to_owned() });
-    let claims = RequestClaims {
+    RequestClaims {
         issuer: id("ann"),
         subject: id("ann"),
         audience: audience.parse().unwrap(),
@@ -274,9 +308,7 @@ pub(crate) fn envelope(audience: &str, number: u8) -> String {
         parent: None,
         trace: None,
         partition: 0,
-    };
-    let key = key(Purpose::TaskIssuer, 1);
-    STANDARD.encode(trust::sign::<trust::Request>(&claims, &cluster(), &key).unwrap())
+    }
 }
 
 pub(crate) fn task_of(number: u8) -> TaskId {
@@ -300,7 +332,8 @@ fn agent(name: &str) -> AgentView {
     let view = json!({
         "manifest": {
             "id": name, "name": name, "role": "worker",
-            "capabilities": { "tools": ["shell.exec"] }, "accepts_tasks_from": ["ann"]
+            "capabilities": { "tools": ["shell.exec"] },
+            "can_task": ["db"], "accepts_tasks_from": ["ann", "web"]
         },
         "node": {
             "instance": instance(&id(name)), "protocol": 1, "version": "0",
@@ -315,7 +348,11 @@ fn agent(name: &str) -> AgentView {
 
 fn anchors() -> TrustAnchors {
     let mut anchors = TrustAnchors::new(cluster());
-    let pairs = [(key(Purpose::TaskIssuer, 1), "ann"), (key(Purpose::Scheduler, 2), "scheduler")];
+    let pairs = [
+        (key(Purpose::TaskIssuer, 1), "ann"),
+        (key(Purpose::Scheduler, 2), "scheduler"),
+        (key(Purpose::TaskIssuer, 3), "web"),
+    ];
     for (key, principal) in pairs {
         let anchor = Anchor {
             key: key.public().clone(),
