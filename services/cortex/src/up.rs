@@ -17,7 +17,7 @@ mod stale;
 mod start;
 mod supervise;
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
@@ -56,6 +56,9 @@ pub struct UpArgs {
     /// Runs at once on the local node; one a processor when absent.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     slots: Option<u32>,
+    /// A folder that runs on the local node may read and write; may be said several times.
+    #[arg(long, value_name = "FOLDER")]
+    share: Vec<PathBuf>,
     /// How long what everybody logs in with counts, in seconds.
     #[arg(
         long,

@@ -74,21 +74,24 @@ async fn check(
     disturb: impl AsyncFnOnce(&Installation, &Load, watch::Receiver<Progress>) -> Result<Expected>,
 ) -> Result<()> {
     println!("CORTEX_CHAOS_SEED={}", plan.seed);
-    let installation = Installation::start().await?;
-    let done = run(&installation, plan, disturb).await;
+    let shared = tempfile::tempdir()?;
+    let share = ["--share".as_ref(), shared.path().as_os_str()];
+    let installation = Installation::start_with(&share).await?;
+    let witness = Witness::in_folder(shared.path());
+    let done = run(&installation, plan, &witness, disturb).await;
     done.map_err(|error| anyhow!("{error:?}\n{}", killer::last_words(&installation)))
 }
 
 async fn run(
     installation: &Installation,
     plan: &Plan,
+    witness: &Witness,
     disturb: impl AsyncFnOnce(&Installation, &Load, watch::Receiver<Progress>) -> Result<Expected>,
 ) -> Result<()> {
     let began = Instant::now();
     let client = person::client(installation).await?;
-    let witness = Witness::beside(installation);
     let follower = Follower::start(&client);
-    let load = Arc::new(Load::new(plan, &Signer::of(installation)?, client.clone(), &witness));
+    let load = Arc::new(Load::new(plan, &Signer::of(installation)?, client.clone(), witness));
     let submitters = (0..SUBMITTERS).map(|_| {
         let (load, progress) = (Arc::clone(&load), follower.progress());
         tokio::spawn(async move { load.submit_all(progress).await })
@@ -110,7 +113,7 @@ async fn run(
     println!("{}", history.summary());
     let [disturbed, rested] = [disturbed, rested].map(|time| time.as_secs_f32());
     println!("last blow after {disturbed:.1} s, at rest after {rested:.1} s");
-    promises::check(&history, &seen, &requests, &witness)?;
+    promises::check(&history, &seen, &requests, witness)?;
     promises::check_leftovers(installation).await?;
     promises::check_rebuild(installation).await?;
     promises::check_repetition(&client, &requests, &history).await?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use client::Credentials;
-use sandbox_policy::SandboxSettings;
+use sandbox_policy::{Access, Mount, SandboxSettings};
 use schemas::{
     Capability, InvalidId, Manifest, PrincipalId,
     manifest::{Capabilities, Limits, PrincipalPattern},
@@ -154,6 +154,11 @@ impl NodeConfig {
             sandbox: SandboxSettings::default(),
             manifest: None,
         }
+    }
+
+    /// Gives every run a folder of the host, at the same path, to read and write in.
+    pub fn share(&mut self, folder: impl Into<String>) {
+        self.sandbox.mounts.push(Mount::same(folder, Access::ReadWrite));
     }
 
     /// Reads and checks a TOML file.

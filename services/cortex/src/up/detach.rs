@@ -75,6 +75,9 @@ fn spawn(args: &UpArgs, home: &HomeOfUp) -> Result<Child, Fault> {
     if let Some(slots) = args.slots {
         command.arg(format!("--slots={slots}"));
     }
+    for folder in &args.share {
+        command.arg("--share").arg(folder);
+    }
     if let Some(root) = &home.remove {
         command.arg("--remove-home").env(HOME_VARIABLE, root);
     }

@@ -44,6 +44,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) port: u16,
     /// Runs at once on the local node, if that was said.
     pub(crate) slots: Option<u32>,
+    /// Folders that runs on the local node may read and write.
+    pub(crate) share: &'a [PathBuf],
     /// How long logins count, in seconds.
     pub(crate) login_lifetime_s: u64,
 }
@@ -145,6 +147,11 @@ impl Ground<'_> {
         config.certificates = Some(self.material.keys.node.certificates.clone());
         config.owner = Some(identities.owner.clone());
         config.slots = self.slots;
+        for folder in self.share {
+            let found = std::fs::canonicalize(folder);
+            let found = found.map_err(|error| FileError::new("finding", folder, error))?;
+            config.share(found.display().to_string());
+        }
         config.drain_grace_ms = Some(DRAIN_GRACE_MS);
         let path = settings_path(self.home, LOCAL_NODE);
         write_private(&path, files::toml_text(&config).as_bytes())?;

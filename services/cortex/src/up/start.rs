@@ -80,6 +80,7 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
         broker,
         port,
         slots: args.slots,
+        share: &args.share,
         login_lifetime_s: args.login_lifetime_s,
     };
     let record = Record {

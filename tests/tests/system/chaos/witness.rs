@@ -1,13 +1,13 @@
-//! The witness: a file outside every run, to which each run appends one line.
+//! The witness: a file outside every run, to which each run appends one line; its folder is given to
+//! all of them.
 //!
 //! **Invariant:** a line is written by one `write` with `O_APPEND`, so lines never mix.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cortex_tests::Installation;
 use schemas::task::{TaskSpec, Work};
 
 /// A run's own directory is named after its task and epoch; a pause before the line and one after
@@ -28,8 +28,8 @@ pub(crate) struct Line {
 }
 
 impl Witness {
-    pub(crate) fn beside(installation: &Installation) -> Self {
-        Self { path: installation.home().join("witness.log") }
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { path: folder.join("witness.log") }
     }
 
     /// A command that leaves a line, with pauses in milliseconds before and after it.
