@@ -248,6 +248,9 @@ impl House {
         for (role, seed) in Self::roles() {
             writeln!(text, "{role} = {:?}", *seed).unwrap();
         }
+        if self.founders.is_empty() {
+            return text;
+        }
         let founders = BTreeMap::from([("founders", &self.founders)]);
         text + &toml::to_string(&founders).unwrap()
     }
