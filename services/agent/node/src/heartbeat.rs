@@ -27,6 +27,8 @@ pub(crate) enum Worry {
     Renewal,
     /// Nobody tells it who is out.
     Roster,
+    /// It would not know who is out after a restart.
+    RosterDisk,
 }
 
 /// Beats when it is time to.

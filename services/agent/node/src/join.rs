@@ -169,7 +169,7 @@ async fn come_in(
     let membership = become_member(way, &keys, progress).await?;
     write_files(way, &membership, &keys)?;
     progress(JoinStep::FilesWritten);
-    way.confirm(&membership, &keys).await?;
+    Box::pin(way.confirm(&membership, &keys)).await?;
     progress(JoinStep::Confirmed);
     Ok(membership)
 }
@@ -183,7 +183,7 @@ async fn become_member(
     if let Some(membership) = way.place.membership()? {
         return Ok(membership);
     }
-    let client = way.connect_as_invited().await?;
+    let client = Box::pin(way.connect_as_invited()).await?;
     progress(JoinStep::Connected);
     let membership = way.redeem(&client, keys).await;
     client.close().await;

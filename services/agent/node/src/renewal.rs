@@ -160,7 +160,6 @@ impl Renewal {
             }
             Err(failure) => {
                 tracing::warn!(%failure, "credentials are not renewed yet");
-                self.worry(Some(failure.to_string()));
                 PAUSE_UNANSWERED + jitter(PAUSE_UNANSWERED)
             }
         }

@@ -78,8 +78,8 @@ async fn keep_asking(client: &Client, ways: &Ways, ready: oneshot::Sender<()>) {
                 EVERY + jitter(EVERY_JITTER_MS)
             }
             Err(fault) if is_unanswered(&fault) => {
+                // The core complains when this lasts for too long.
                 tracing::debug!(%fault, "no roster came");
-                ways.worry(Some(format!("no roster comes from the registry: {fault}")));
                 PAUSE_UNANSWERED + jitter(EVERY_JITTER_MS / 10)
             }
             Err(fault) => {
@@ -164,11 +164,11 @@ pub(crate) fn keep(
             let path = path.clone();
             let text = written(&roster);
             let kept = tokio::task::spawn_blocking(move || private::write(&path, &text)).await;
-            if let Err(error) = kept.map_err(io::Error::other).flatten() {
+            let complaint = kept.map_err(io::Error::other).flatten().err().map(|error| {
                 tracing::error!(%error, "the roster cannot be kept on disk");
-                let complaint = format!("the roster cannot be kept on disk: {error}");
-                drop(worries.send((Worry::Roster, Some(complaint))));
-            }
+                format!("the roster cannot be kept on disk: {error}")
+            });
+            drop(worries.send((Worry::RosterDisk, complaint)));
         }
     });
     rosters

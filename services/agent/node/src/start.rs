@@ -82,12 +82,12 @@ pub async fn run(
     let (worries, worried) = mpsc::unbounded_channel();
     let clients = watch::Sender::new(None);
     let client = tokio::select! {
-        client = connect(&prepared.config, options, (&clients, &worries)) => client?,
+        client = Box::pin(connect(&prepared.config, options, (&clients, &worries))) => client?,
         () = &mut shutdown => return Ok(()),
     };
     tracing::info!(node = %prepared.config.id, url = client.url(), "connected");
     clients.send_replace(Some(client.clone()));
-    serve(prepared, Line { client, worries, worried }, shutdown).await
+    Box::pin(serve(prepared, Line { client, worries, worried }, shutdown)).await
 }
 
 /// The connection, and what is wrong with keeping it.

@@ -240,8 +240,7 @@ impl Authority {
     }
 
     fn redeem(&self, request: &RedeemRequest) -> Result<Bytes, Fault> {
-        let secret = STANDARD.decode(&request.secret).unwrap();
-        let secret_hash = Sha256Hash(Sha256::digest(secret).into());
+        let secret_hash = Sha256Hash(Sha256::digest(decode(&request.secret)).into());
         let principal = {
             let mut inner = self.inner();
             inner.redemptions += 1;
@@ -255,9 +254,8 @@ impl Authority {
             if keys.login != request.keys.login || keys.keys != request.keys.keys {
                 return Err(Fault::new(ErrorCode::InviteUsed, "redeemed with other keys"));
             }
-            let login = PublicNkey::parse(NkeyKind::User, &request.keys.login).unwrap();
             let principal = invited.principal.clone();
-            inner.logins.insert(principal.clone(), login);
+            inner.logins.insert(principal.clone(), login_key(&request.keys));
             principal
         };
         Ok(json(&self.membership(&principal)))
@@ -307,10 +305,21 @@ impl Authority {
             }
             (RosterClaims { issued_at_s: now_s(), ..inner.roster.clone() }, inner.access.clone())
         };
-        let envelope = sign::<Roster>(&claims, &cluster(), &enrolment()).unwrap();
         let certificates = vec![self.of_enrolment()];
-        Ok(json(&SignedRoster { envelope: STANDARD.encode(envelope), certificates, access }))
+        Ok(json(&SignedRoster { envelope: signed(&claims), certificates, access }))
     }
+}
+
+fn signed(claims: &RosterClaims) -> String {
+    STANDARD.encode(sign::<Roster>(claims, &cluster(), &enrolment()).unwrap())
+}
+
+fn login_key(keys: &KeySet) -> PublicNkey {
+    PublicNkey::parse(NkeyKind::User, &keys.login).unwrap()
+}
+
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    STANDARD.decode(text).unwrap()
 }
 
 fn enrolment() -> SecretKey {

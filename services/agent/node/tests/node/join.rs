@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     pin::pin,
@@ -11,6 +12,8 @@ use std::{
 
 use agent_node::{InviteLine, JoinError, JoinOptions, JoinStep, NodeConfig};
 use anyhow::{Context as _, Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use schemas::{
     Capability, ErrorCode, key::PublicKeyBytes, principal::PrincipalKind, task::Verdict,
 };
@@ -126,7 +129,7 @@ async fn attack_91_a_join_that_is_interrupted_wherever_it_waits_is_finished_by_t
         let line = cluster.invite()?;
         let home = cluster.folder.path().join(format!("polls-{polls}"));
         let options = JoinOptions { home, ..cluster.options() };
-        let finished = poll_times(polls, join(&line, &options)).await;
+        let finished = poll_times(polls, Box::pin(join(&line, &options))).await;
         join(&line, &options).await?;
         if finished {
             ensure!(4 < polls, "it hardly waited");
@@ -255,5 +258,56 @@ async fn two_at_the_same_time_in_one_folder_are_told_so() -> Result<()> {
     let both = tokio::join!(join(&line, &options), join(&line, &options));
     let ((Ok(_), Err(error)) | (Err(error), Ok(_))) = both else { panic!("{both:?}") };
     assert!(matches!(error, JoinError::InUse { .. }), "{error:?}");
+    Ok(())
+}
+
+/// An authority, and the certificate and key of a broker on this machine, as PEM.
+fn broker_certificate() -> Result<(String, String, String)> {
+    let ca_key = KeyPair::generate()?;
+    let mut ca = CertificateParams::new(Vec::<String>::new())?;
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = pem("CERTIFICATE", ca.self_signed(&ca_key)?.der());
+    let key = KeyPair::generate()?;
+    let names = CertificateParams::new(vec!["localhost".to_owned()])?;
+    let certificate = names.signed_by(&key, &Issuer::new(ca, ca_key))?;
+    Ok((authority, pem("CERTIFICATE", certificate.der()), pem("PRIVATE KEY", &key.serialize_der())))
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_joins_over_tls_and_over_websockets_with_the_lines_own_authority() -> Result<()> {
+    let (authority, certificate, key) = broker_certificate()?;
+    let files = tempfile::tempdir()?;
+    let (certificate_file, key_file) = (files.path().join("crt"), files.path().join("key"));
+    fs::write(&certificate_file, certificate)?;
+    fs::write(&key_file, key)?;
+    let tls = format!("tls {{ cert_file: {certificate_file:?}, key_file: {key_file:?} }}");
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let websocket = format!("websocket {{ listen: \"127.0.0.1:{port}\", {tls} }}");
+    let cluster =
+        Cluster::found_with(&format!("allow_non_tls: true\n{tls}\n{websocket}\n")).await?;
+    let urls = [
+        format!("tls://localhost:{}", cluster.broker.address().port()),
+        format!("wss://localhost:{port}"),
+    ];
+    for url in urls {
+        let scheme = url.split(':').next().unwrap_or_default().to_owned();
+        let line = InviteLine { url, ca: Some(authority.clone()), ..cluster.invite()? };
+        let options =
+            JoinOptions { home: cluster.folder.path().join(&scheme), ..cluster.options() };
+        let joined = join(&line, &options).await.with_context(|| scheme.clone())?;
+        cluster.start(NodeConfig::load(&joined.settings)?).await?.stop().await?;
+        let stranger = InviteLine { ca: None, ..cluster.invite()? };
+        let stranger = InviteLine { url: line.url, ..stranger };
+        let options = JoinOptions { home: options.home.join("stranger"), ..cluster.options() };
+        let error = join(&stranger, &options).await.unwrap_err();
+        assert!(matches!(error, JoinError::Connect(_)), "{scheme}: {error:?}");
+    }
     Ok(())
 }

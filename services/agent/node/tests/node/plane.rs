@@ -29,7 +29,10 @@ use trust::{
 };
 use zeroize::Zeroizing;
 
-use crate::{SOON, authority::Authority};
+use crate::{
+    SOON,
+    authority::{Authority, decode},
+};
 
 pub(crate) const ISSUER: &str = "alice";
 pub(crate) const NODE: &str = "n1";
@@ -290,7 +293,7 @@ fn take_child(
     body: &[u8],
 ) -> Result<(SubmitAnswer, TaskOffer), Fault> {
     let request: SubmitRequest = parse(body);
-    let envelope = STANDARD.decode(request.envelope.unwrap()).unwrap();
+    let envelope = decode(&request.envelope.unwrap_or_default());
     let anchors = authority.anchors(&request.certificates);
     let verified = state.offers.values().find_map(|parent| {
         let (ancestors, verified) = verify_child(&envelope, parent, &anchors).ok()?;
@@ -299,13 +302,12 @@ fn take_child(
     let unproven = || Fault::new(ErrorCode::ChainInvalid, "no task may have asked for it");
     let (ancestors, certificates, verified) = verified.ok_or_else(unproven)?;
     let task = verified.task().clone();
-    let assignment = assignment(task.clone(), 1, envelope_hash(&envelope));
-    let assignment = sign::<Assignment>(&assignment, &cluster(), &key(Purpose::Scheduler)).unwrap();
+    let assignment = assigned(&assignment(task.clone(), 1, envelope_hash(&envelope)));
     let offer = TaskOffer {
         task: task.clone(),
         epoch: 1,
         request: STANDARD.encode(&envelope),
-        assignment: STANDARD.encode(assignment),
+        assignment,
         certificates: [certificates, request.certificates].concat(),
         ancestors,
     };
@@ -313,6 +315,11 @@ fn take_child(
     state.children.push(verified);
     let answer = SubmitAnswer { task, state: TaskState::Assigned, node: None, waiting_for: None };
     Ok((answer, offer))
+}
+
+fn assigned(claims: &AssignmentClaims) -> String {
+    let key = key(Purpose::Scheduler);
+    STANDARD.encode(sign::<Assignment>(claims, &cluster(), &key).unwrap())
 }
 
 fn verify_child(
