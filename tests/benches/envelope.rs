@@ -80,7 +80,7 @@ fn add_assignment(report: &mut Report, stage: &Stage) -> Result<()> {
     ensure!(stage.verify_assignment(&assigned, &request));
     let [bare, verify] =
         taking_turns([&mut || keep(stage.verify_bare(black_box(&stage.message))), &mut || {
-            keep(stage.verify_assignment(black_box(&assigned), &request))
+            keep(stage.verify_assignment(black_box(&assigned), &request));
         }]);
     let bare = us("", &bare)?.value();
     let name = format!("assignment of {} bytes: verify as a whole", assigned.len());
