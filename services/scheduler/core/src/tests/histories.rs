@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use decider::replay;
 use proptest::{prelude::*, strategy::ValueTree as _};
 use schemas::{
-    ErrorCode, InstanceId, PrincipalId, TaskId,
+    Capability, ErrorCode, InstanceId, PrincipalId, TaskId,
+    manifest::PrincipalPattern,
+    registry::AgentView,
     scheduler::SchedulerEvent,
     task::{TaskSpec, TaskState, TaskView, Verdict, Work},
 };
@@ -15,12 +17,15 @@ use super::harness::{
 };
 use crate::{Command, Observation, Scheduler, State};
 
+/// Tasks that `ann` asks for; those behind them are asked for by runs.
 const TASKS: u8 = 6;
+const ALL: u8 = TASKS + 3;
 const NODES: u8 = 3;
 
 #[derive(Clone, Debug)]
 enum Step {
     Submit { task: u8, node: Option<u8>, idempotent: bool },
+    Ask { parent: u8, child: u8 },
     Start { task: u8, who: Who, ask: u64 },
     Report { task: u8, who: Who, verdict: Verdict, ran: bool },
     Refuse { task: u8, who: Who, code: ErrorCode },
@@ -65,9 +70,10 @@ fn step() -> impl Strategy<Value = Step> {
         Just(ErrorCode::JournalFailed),
         Just(ErrorCode::SignatureInvalid)
     ];
-    let task = || 0..TASKS;
+    let task = || 0..ALL;
     prop_oneof![
-        4 => (task(), proptest::option::of(0..NODES), any::<bool>())
+        2 => (task(), TASKS..ALL).prop_map(|(parent, child)| Step::Ask { parent, child }),
+        4 => (0..TASKS, proptest::option::of(0..NODES), any::<bool>())
             .prop_map(|(task, node, idempotent)| Step::Submit { task, node, idempotent }),
         6 => (task(), who(), 1..4_u64).prop_map(|(task, who, ask)| Step::Start { task, who, ask }),
         3 => (task(), who(), verdict(), any::<bool>())
@@ -138,6 +144,13 @@ impl Ledger {
             let before = self.ended.entry(id).or_insert_with(|| task.view.clone());
             assert_eq!(*before, task.view);
         }
+        for task in state.tasks.values() {
+            let parent = task.view.parent.as_ref().and_then(|parent| state.tasks.get(parent));
+            let Some(parent) = parent else { continue };
+            let ends = parent.view.cancelled_by.is_some();
+            assert!(!ends || !task.goes_on(), "{} goes on without its parent", task.view.id);
+            assert!(parent.asked_for <= 2, "{} asks for too much", parent.view.id);
+        }
     }
 }
 
@@ -158,7 +171,18 @@ fn command(scene: &Scene, step: &Step) -> Option<Command> {
             let mut spec = TaskSpec::new(Work::Echo { text: String::new() });
             spec.idempotent = *idempotent;
             let audience = node.map_or("can:shell.exec".to_owned(), |node| format!("node:n{node}"));
-            Some(submit(&name(*task), &audience, spec, scene.moment.now_ms + HOUR_MS))
+            let expires_ms = scene.moment.now_ms + HOUR_MS;
+            Some(delegating(submit(&name(*task), &audience, spec, expires_ms)))
+        }
+        Step::Ask { parent, child } => {
+            let view = &scene.state.task(&task_id(&name(*parent)))?.view;
+            let spec = TaskSpec::new(Work::Echo { text: String::new() });
+            let expires_ms = view.expires_at.0;
+            let asked = submit(&name(*child), "can:shell.exec", spec, expires_ms);
+            let Command::Submit(mut asked) = asked else { return None };
+            asked.parent = Some(view.id.clone());
+            asked.issuer = view.node.clone()?;
+            Some(Command::Submit(asked))
         }
         Step::Start { task, who, ask } => {
             let (epoch, instance) = of(task, who);
@@ -182,6 +206,22 @@ fn command(scene: &Scene, step: &Step) -> Option<Command> {
     }
 }
 
+/// Lets a task ask for two others.
+fn delegating(command: Command) -> Command {
+    let Command::Submit(mut submission) = command else { return command };
+    submission.grants.capabilities = vec![Capability::parse("*").unwrap()];
+    submission.grants.tasks_max = 2;
+    Command::Submit(submission)
+}
+
+/// An agent that tasks all others, and that all may task.
+fn open_agent(node: u8) -> AgentView {
+    let mut view = super::harness::agent(&format!("n{node}"), 2);
+    let all = vec![PrincipalPattern::parse("*").unwrap()];
+    (view.manifest.can_task, view.manifest.accepts_tasks_from) = (all.clone(), all);
+    view
+}
+
 fn happen(scene: &mut Scene, step: &Step) {
     match step {
         Step::Beat { node, instance, named } => {
@@ -200,10 +240,11 @@ fn happen(scene: &mut Scene, step: &Step) {
             scene.restart();
             scene.observe(Observation::PrincipalsListed(BTreeSet::new()));
             for node in 0..NODES {
-                scene.join(super::harness::agent(&format!("n{node}"), 2));
+                scene.join(open_agent(node));
             }
         }
         Step::Submit { .. }
+        | Step::Ask { .. }
         | Step::Start { .. }
         | Step::Report { .. }
         | Step::Refuse { .. }
@@ -219,7 +260,10 @@ fn happen(scene: &mut Scene, step: &Step) {
 }
 
 fn play(steps: &[Step]) -> Scene {
-    let mut scene = Scene::with(&[("n0", 2), ("n1", 2), ("n2", 2)]);
+    let mut scene = Scene::new();
+    for node in 0..NODES {
+        scene.join(open_agent(node));
+    }
     let mut ledger = Ledger::default();
     for step in steps {
         let before = scene.history.len();
@@ -330,16 +374,18 @@ proptest! {
 #[test]
 fn histories_reach_every_event_and_every_state() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut events, mut states) = (BTreeSet::new(), BTreeSet::new());
+    let (mut events, mut states, mut children) = (BTreeSet::new(), BTreeSet::new(), 0);
     for _ in 0..200 {
         let steps = proptest::collection::vec(step(), 40..60);
         let steps = steps.new_tree(&mut runner).unwrap().current();
         let scene = play(&steps);
         events.extend(scene.history.iter().map(|(event, _)| variant(event)));
         states.extend(scene.state.tasks.values().map(|task| task.view.state));
+        children += scene.state.index.children.len();
     }
     assert_eq!(events.len(), 9, "{events:?}");
     assert!(states.contains(&TaskState::Lost) && states.contains(&TaskState::TimedOut));
+    assert!(10 < children, "{children}");
 }
 
 /// Names a variant by the first word of its debug form.
