@@ -102,8 +102,9 @@ impl Workshop {
         };
         let mut request = request(order, &scratch, credentials.as_ref());
         if let Some(counter) = &counter {
+            let folder = counter.folder().display().to_string();
+            request.mounts.push(Mount::same(folder, Access::ReadOnly));
             let path = counter.path().display().to_string();
-            request.mounts.push(Mount::same(path.clone(), Access::ReadOnly));
             request.env.insert(DELEGATE_VARIABLE.to_owned(), path);
         }
         let outcome = match self.launcher.launch(request).await {

@@ -133,7 +133,7 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(through(&folder, name))
 }
 
-pub(super) fn split(path: &Path) -> io::Result<(&Path, &Path)> {
+fn split(path: &Path) -> io::Result<(&Path, &Path)> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
     let name = path.file_name().ok_or_else(invalid)?;
     Ok((path.parent().ok_or_else(invalid)?, Path::new(name)))

@@ -13,15 +13,15 @@ use schemas::PrincipalId;
 use tokio::{net::UnixListener, sync::Semaphore, task::JoinHandle};
 use trust::{ClusterName, SecretKey};
 
-use super::{
-    caller::{split, through},
-    session::Session,
-};
+use super::{caller::through, session::Session};
+use crate::private;
 
 /// Connections of one run at the same time; more wait.
 const CONNECTIONS_MAX: usize = 16;
-/// The socket, in the run's own directory.
-const SOCKET: &str = ".delegate";
+/// The folder in the run's own directory that is shown to the run: only folders can be.
+const FOLDER: &str = ".delegate";
+/// The socket in it.
+const SOCKET: &str = "node";
 
 /// What the node signs the requests of its runs with.
 pub(crate) struct Desk {
@@ -34,7 +34,7 @@ pub(crate) struct Desk {
 
 /// Where one run is served. Dropping it ends that.
 pub(crate) struct Counter {
-    path: PathBuf,
+    folder: PathBuf,
     serving: JoinHandle<()>,
 }
 
@@ -55,13 +55,12 @@ impl Desk {
         scratch: &Path,
     ) -> io::Result<Option<Counter>> {
         let Some(delegation) = order.delegation.clone() else { return Ok(None) };
-        let path = scratch.join(SOCKET);
-        let (folder, name) = split(&path)?;
-        let folder = File::open(folder)?;
-        let listener = UnixListener::bind(through(&folder, name))?;
+        let folder = scratch.join(FOLDER);
+        private::make_folder(&folder)?;
+        let listener = UnixListener::bind(through(&File::open(&folder)?, Path::new(SOCKET)))?;
         let session = Session::new(Arc::clone(self), self.budget(order, delegation));
         let serving = tokio::spawn(serve(listener, Arc::new(session)));
-        Ok(Some(Counter { path, serving }))
+        Ok(Some(Counter { folder, serving }))
     }
 
     fn budget(&self, order: &RunOrder, delegation: Delegation) -> Budget {
@@ -100,9 +99,14 @@ async fn serve(listener: UnixListener, session: Arc<Session>) {
 }
 
 impl Counter {
+    /// What has to be shown to the run.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where the run finds it.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(SOCKET)
     }
 }
 
