@@ -7,7 +7,7 @@ fn grants() -> Grants {
         capabilities: vec![Capability::parse("proxmox.*").unwrap()],
         agents: vec![PrincipalPattern::parse("build-*").unwrap()],
         credentials: vec!["proxmox".to_owned()],
-        paths: vec![PathGrant { path: "/srv/work".to_owned(), access: PathAccess::Write }],
+        paths: vec![PathGrant { path: "/srv/job".to_owned(), access: PathAccess::Write }],
         network: vec!["example.org:443".to_owned()],
         tasks_max: 3,
         until_s: Some(1_000),
@@ -45,12 +45,12 @@ fn whatever_goes_too_far_is_named() {
     check(|inner| inner.credentials.push("aws".into()), Some("credential aws is not granted"));
     check(|inner| inner.paths[0].path = "/srv".into(), Some("path /srv is not granted"));
     check(
-        |inner| inner.paths[0].path = "/srv/workshop".into(),
-        Some("path /srv/workshop is not granted"),
+        |inner| inner.paths[0].path = "/srv/jobs".into(),
+        Some("path /srv/jobs is not granted"),
     );
     check(
-        |inner| inner.paths[0].path = "/srv/work/../x".into(),
-        Some("path /srv/work/../x is not granted"),
+        |inner| inner.paths[0].path = "/srv/job/../x".into(),
+        Some("path /srv/job/../x is not granted"),
     );
     check(
         |inner| inner.network.push("example.org:80".into()),

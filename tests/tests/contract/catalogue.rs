@@ -1,7 +1,7 @@
 //! Every message that crosses a process boundary, by the name of its file.
 
 use schemars::{JsonSchema, Schema, schema_for};
-use schemas::{agent, feed, frame, projection, registry, sandbox, scheduler, task};
+use schemas::{agent, enrolment, feed, frame, projection, registry, sandbox, scheduler, task};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A message as the tests handle it, whatever its type.
@@ -26,10 +26,16 @@ fn rewrite<T: Serialize + DeserializeOwned>(text: &str) -> Result<String, String
 
 /// All of them. A type that occurs only inside of others needs no line of its own.
 pub(crate) fn messages() -> Vec<Message> {
-    [said_to_the_registry(), said_to_the_scheduler(), said_to_nodes(), said_by_all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        said_to_the_registry(),
+        said_of_principals(),
+        said_to_the_scheduler(),
+        said_to_nodes(),
+        said_by_all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn said_to_the_registry() -> Vec<Message> {
@@ -54,6 +60,31 @@ fn said_to_the_registry() -> Vec<Message> {
     ]
 }
 
+fn said_of_principals() -> Vec<Message> {
+    vec![
+        message::<enrolment::Order>("order"),
+        message::<enrolment::Invite>("invite"),
+        message::<enrolment::NewToken>("new-token"),
+        message::<enrolment::OrderRequest>("order-request"),
+        message::<enrolment::OrderAnswer>("order-answer"),
+        message::<enrolment::RedeemRequest>("redeem-request"),
+        message::<enrolment::Membership>("membership"),
+        message::<enrolment::RenewRequest>("renew-request"),
+        message::<enrolment::GetRosterRequest>("get-roster-request"),
+        message::<enrolment::SignedRoster>("signed-roster"),
+        message::<enrolment::GetPrincipalsRequest>("get-principals-request"),
+        message::<enrolment::GetPrincipalsAnswer>("get-principals-answer"),
+        message::<enrolment::PrincipalView>("principal-view"),
+        message::<enrolment::GetInvitesRequest>("get-invites-request"),
+        message::<enrolment::GetInvitesAnswer>("get-invites-answer"),
+        message::<enrolment::GetTokensRequest>("get-tokens-request"),
+        message::<enrolment::GetTokensAnswer>("get-tokens-answer"),
+        message::<enrolment::UnsealRequest>("unseal-request"),
+        message::<enrolment::UnsealAnswer>("unseal-answer"),
+        message::<agent::RosterNotice>("roster-notice"),
+    ]
+}
+
 fn said_to_the_scheduler() -> Vec<Message> {
     vec![
         message::<scheduler::SubmitRequest>("submit-request"),
@@ -70,6 +101,7 @@ fn said_to_the_scheduler() -> Vec<Message> {
         message::<scheduler::GetTasksAnswer>("get-tasks-answer"),
         message::<scheduler::OutputRequest>("output-request"),
         message::<scheduler::OutputAnswer>("output-answer"),
+        message::<scheduler::ChainAnswer>("chain-answer"),
         message::<scheduler::WhyAnswer>("why-answer"),
         message::<task::TaskSpec>("task-spec"),
         message::<task::TaskView>("task-view"),
