@@ -118,8 +118,9 @@ fn get_agents(
     let limit = page(request.limit)?;
     let Looker { state, sight, .. } = looker;
     let matches = filter(state, request)?;
-    let seen = state.agents_after(request.after.as_ref()).filter(|agent| sight.agent(agent));
-    let mut rest = seen.filter(|agent| matches(agent));
+    // What is asked for first: whether the asker may see it costs more.
+    let wanted = state.agents_after(request.after.as_ref()).filter(|agent| matches(agent));
+    let mut rest = wanted.filter(|agent| sight.agent(agent));
     let agents: Vec<AgentView> =
         rest.by_ref().take(limit).map(|agent| view(agent, facts)).collect();
     let more = rest.next().is_some();

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use decider::Recorded;
 use proptest::prelude::*;
-use schemas::registry::{UpdateStatusRequest, WhoCanRequest};
+use schemas::{
+    permission::sees,
+    registry::{UpdateStatusRequest, WhoCanRequest},
+};
 
 use super::*;
 
@@ -59,6 +62,26 @@ proptest! {
                     "{} for {:?}", wanted, from
                 );
             }
+        }
+    }
+
+    #[test]
+    fn everybody_finds_what_they_may_see(steps in steps(), shared in prop::collection::vec((0..NAMES.len(), 0..PATTERNS.len()), 0..6)) {
+        let (mut state, _) = run(&steps);
+        for (agent, pattern) in shared {
+            let with = patterns(&[PATTERNS[pattern]]).remove(0);
+            let event = RegistryEvent::AgentShared { agent: id(NAMES[agent]), with, by: id("root") };
+            Registry::evolve(&mut state, &event, &Recorded { at_ms: NOW_MS, term: 1 });
+        }
+        for asker in NAMES {
+            let asker = id(asker);
+            let listed = state.agents().filter(|agent| agent.is_listed());
+            let seen = listed.filter(|agent| sees(state.asker(&asker), agent.as_target()));
+            let able = seen.filter(|agent| agent.manifest.grants(&can("*")).is_some());
+            let able: Vec<_> = able.map(|agent| agent.id().clone()).collect();
+            let found = found_by(&asker, &state, (&can("*"), None));
+            let found: Vec<_> = found.into_iter().map(|(id, _)| id).collect();
+            prop_assert_eq!(found, able, "{}", asker);
         }
     }
 
@@ -189,8 +212,16 @@ fn indexed(
     wanted: &Capability,
     from: Option<&PrincipalId>,
 ) -> Vec<(PrincipalId, Capability)> {
+    found_by(&id("root"), state, (wanted, from))
+}
+
+fn found_by(
+    asker: &PrincipalId,
+    state: &State,
+    (wanted, from): (&Capability, Option<&PrincipalId>),
+) -> Vec<(PrincipalId, Capability)> {
     let request = WhoCanRequest { capability: wanted.clone(), from: from.cloned(), limit: None };
-    let query = Query { asker: id("root"), question: Question::WhoCan(request) };
+    let query = Query { asker: asker.clone(), question: Question::WhoCan(request) };
     let Ok(Answer::WhoCan(answer)) = Registry::answer(state, &query, &now()) else {
         panic!("no answer to who-can");
     };
