@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -57,7 +58,7 @@ async fn measure() -> Result<()> {
         let config = LauncherConfig { tier: Some(tier), ..LauncherConfig::default() };
         match Launcher::new(config) {
             Ok(launcher) => tier_of(&mut report, &launcher, (p50, p99), baseline).await?,
-            Err(error) => eprintln!("{tier:?} is not measured: {error}"),
+            Err(error) => writeln!(std::io::stderr(), "{tier:?} is not measured: {error}")?,
         }
     }
     report.finish().map(drop)

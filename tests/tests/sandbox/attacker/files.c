@@ -49,7 +49,7 @@ static int file_by_hardlink(char **it) {
 /* Every way round to the same file; the first that works counts. */
 static int file_by_detour(char **it) {
     const char *ways[] = {"/proc/self/root%s", "/proc/self/cwd/../../../../../../../../..%s",
-                          "/proc/1/root%s", "/proc/thread-self/root/..%s", "/dev/fd/../root%s",
+                          "/proc/1/root%s", "/proc/thread-self/root%s", "/dev/fd/../root%s",
                           "../../../../../../../../../../..%s", "//%s"};
     char path[8192];
     int error = ENOENT;
