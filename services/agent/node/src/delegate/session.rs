@@ -80,7 +80,8 @@ impl Session {
         let submitted = self.hand_in(&claims).await;
         match &submitted {
             Ok(task) => {
-                tracing::info!(%task, parent = ?claims.parent, "a run asked for a task");
+                let parent = claims.parent.as_ref().map(tracing::field::display);
+                tracing::info!(%task, parent, "a run asked for a task");
                 locked(&self.children).insert(task.clone());
             }
             // Nobody will carry out what the scheduler has refused.
