@@ -43,7 +43,7 @@ impl fmt::Display for Integer {
 /// A rule of the strict profile; each has one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rule {
-    #[error("more than {ENVELOPE_BYTES_MAX} bytes")]
+    #[error("more bytes than its kind may have")]
     TooLong,
     #[error("the leading tag 18 is missing")]
     TagMissing,

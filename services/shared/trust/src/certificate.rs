@@ -111,13 +111,13 @@ pub fn certify(
     let refused = |cause| SignError::Certificate(Box::new(cause));
     check_form(claims, key.public()).map_err(refused)?;
     let payload = encode_certificate(claims);
-    let scanned =
-        scan(&payload).map_err(|cause| SignError::Claims(EnvelopeError::Malformed(cause)));
+    let scanned = scan(&payload, ENVELOPE_BYTES_MAX)
+        .map_err(|cause| SignError::Claims(EnvelopeError::Malformed(cause)));
     decode_certificate(scanned?).map_err(|cause| SignError::Claims(cause.into()))?;
     let envelope = envelope::seal(CERTIFICATE_TYPE, cluster, &payload, key);
     let bytes = envelope.len();
     if ENVELOPE_BYTES_MAX < bytes {
-        return Err(SignError::TooLarge { bytes });
+        return Err(SignError::TooLarge { bytes, limit: ENVELOPE_BYTES_MAX });
     }
     Ok(envelope)
 }
@@ -224,7 +224,7 @@ impl TrustAnchors {
         }
         for certificate in certificates {
             // Garbage is refused before anything is spent on it.
-            envelope::open(certificate)?;
+            envelope::open(certificate, ENVELOPE_BYTES_MAX)?;
             let hash = envelope_hash(certificate);
             if self.is_known(hash, now) {
                 self.admitted.touch(hash);
@@ -258,7 +258,7 @@ impl TrustAnchors {
         certificate: &[u8],
         now: Timestamp,
     ) -> Result<(CertificateClaims, Certified), CertificateError> {
-        let parts = envelope::open(certificate)?;
+        let parts = envelope::open(certificate, ENVELOPE_BYTES_MAX)?;
         let id = parts.key_id(CERTIFICATE_TYPE).map_err(EnvelopeError::Header)?;
         // A key that has ended stays good for what it vouched for before.
         let wanted = Wanted { id, now, lifetime_max_s: u64::MAX };

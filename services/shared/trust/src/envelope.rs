@@ -35,9 +35,9 @@ pub(crate) struct Parts<'a> {
     pub(crate) signature: &'a [u8; SIGNATURE_BYTES],
 }
 
-/// Takes an envelope apart; allocates nothing.
-pub(crate) fn open(envelope: &[u8]) -> Result<Parts<'_>, EnvelopeError> {
-    let outer = scan_tagged(envelope).map_err(EnvelopeError::Malformed)?;
+/// Takes an envelope of at most so many bytes apart; allocates nothing.
+pub(crate) fn open(envelope: &[u8], bytes_max: usize) -> Result<Parts<'_>, EnvelopeError> {
+    let outer = scan_tagged(envelope, bytes_max).map_err(EnvelopeError::Malformed)?;
     let mut reader = Reader::new(outer);
     if reader.array() != Ok(4) {
         return Err(ShapeError::NotFourParts.into());
@@ -51,8 +51,8 @@ pub(crate) fn open(envelope: &[u8]) -> Result<Parts<'_>, EnvelopeError> {
     let signature = signature.try_into().map_err(|_| ShapeError::SignatureLength)?;
     let inner = |part| move |cause: ScanError| EnvelopeError::MalformedPart { part, cause };
     Ok(Parts {
-        protected: scan(protected).map_err(inner("protected header"))?,
-        payload: scan(payload).map_err(inner("payload"))?,
+        protected: scan(protected, bytes_max).map_err(inner("protected header"))?,
+        payload: scan(payload, bytes_max).map_err(inner("payload"))?,
         signature,
     })
 }

@@ -4,7 +4,7 @@ use schemas::{ErrorCode, Fault, PrincipalId, grants::Excess};
 
 use crate::{
     anchors::KeyRefusal,
-    cbor::{ENVELOPE_BYTES_MAX, Rule, ScanError},
+    cbor::{Rule, ScanError},
     certificate::CertificateError,
     chain::ChainError,
     claims::ClaimsError,
@@ -91,8 +91,8 @@ pub enum HeaderError {
 pub enum SignError {
     #[error("a {actual} key cannot sign what needs a {wanted} key")]
     Purpose { actual: Purpose, wanted: Purpose },
-    #[error("{bytes} bytes signed, the limit is {ENVELOPE_BYTES_MAX}")]
-    TooLarge { bytes: usize },
+    #[error("{bytes} bytes signed, the limit is {limit}")]
+    TooLarge { bytes: usize, limit: usize },
     #[error("no verifier would accept these claims")]
     Claims(#[source] EnvelopeError),
     #[error("no verifier would accept the certificate")]

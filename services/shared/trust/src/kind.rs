@@ -13,9 +13,10 @@ use schemas::{
     task::TaskSpec,
 };
 
-pub use standing::{ORDER_LIFETIME_MAX_S, Order, Roster, RosterError};
+pub use standing::{ORDER_LIFETIME_MAX_S, Order, ROSTER_BYTES_MAX, Roster, RosterError};
 
 use crate::{
+    cbor::ENVELOPE_BYTES_MAX,
     chain::{ChainError, ChainLink, verify_chain},
     claims::{self, ClaimsError, task_id},
     error::EnvelopeError,
@@ -46,6 +47,8 @@ pub trait Kind: sealed::Sealed {
     const PURPOSE: Purpose;
     /// Longest life, from issue to expiry.
     const LIFETIME_MAX_S: u64;
+    /// Largest envelope, in bytes.
+    const BYTES_MAX: usize = ENVELOPE_BYTES_MAX;
 
     #[doc(hidden)]
     fn encode(claims: &Self::Claims) -> Vec<u8>;

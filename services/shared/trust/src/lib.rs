@@ -43,7 +43,7 @@ pub use key_file::KeyFileError;
 pub use keys::{InvalidKeyId, KeyError, KeyId, PublicKey, Purpose, SecretKey};
 pub use kind::{
     ASSIGNMENT_LIFETIME_MAX_S, Assignment, AssignmentFacts, Kind, ORDER_LIFETIME_MAX_S, Order,
-    REQUEST_LIFETIME_MAX_S, Recipient, Request, Roster, RosterError,
+    REQUEST_LIFETIME_MAX_S, ROSTER_BYTES_MAX, Recipient, Request, Roster, RosterError,
 };
 pub use possession::{Possession, PossessionError, check_possession, prove_possession};
 pub use sign::sign;

@@ -3,7 +3,7 @@
 //! **Invariant:** what passes has exactly one encoding, so equal values mean equal bytes.
 //! **Invariant:** no declared length is trusted: nothing is allocated, and every step consumes input.
 
-use crate::cbor::{DEPTH_MAX, ENVELOPE_BYTES_MAX, Head, Integer, Rule, ScanError, read_head};
+use crate::cbor::{DEPTH_MAX, Head, Integer, Rule, ScanError, read_head};
 
 /// Tag 18, COSE_Sign1, in its only spelling.
 pub(crate) const TAG_SIGN1: u8 = 0xd2;
@@ -19,20 +19,20 @@ impl<'a> Scanned<'a> {
 }
 
 /// Accepts tag 18 followed by exactly one strict item; returns the item.
-pub(crate) fn scan_tagged(input: &[u8]) -> Result<Scanned<'_>, ScanError> {
-    if ENVELOPE_BYTES_MAX < input.len() {
-        return Err(ScanError { rule: Rule::TooLong, offset: ENVELOPE_BYTES_MAX });
+pub(crate) fn scan_tagged(input: &[u8], bytes_max: usize) -> Result<Scanned<'_>, ScanError> {
+    if bytes_max < input.len() {
+        return Err(ScanError { rule: Rule::TooLong, offset: bytes_max });
     }
     match input.split_first() {
-        Some((&TAG_SIGN1, item)) => scan(item).map_err(|error| error.shifted(1)),
+        Some((&TAG_SIGN1, item)) => scan(item, bytes_max).map_err(|error| error.shifted(1)),
         Some(_) | None => Err(ScanError { rule: Rule::TagMissing, offset: 0 }),
     }
 }
 
 /// Accepts exactly one strict item.
-pub(crate) fn scan(input: &[u8]) -> Result<Scanned<'_>, ScanError> {
-    if ENVELOPE_BYTES_MAX < input.len() {
-        return Err(ScanError { rule: Rule::TooLong, offset: ENVELOPE_BYTES_MAX });
+pub(crate) fn scan(input: &[u8], bytes_max: usize) -> Result<Scanned<'_>, ScanError> {
+    if bytes_max < input.len() {
+        return Err(ScanError { rule: Rule::TooLong, offset: bytes_max });
     }
     let mut walk = Walk { input, offset: 0, levels: [Level::CLOSED; DEPTH_MAX], depth: 0 };
     loop {

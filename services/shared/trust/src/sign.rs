@@ -4,7 +4,6 @@
 
 use crate::{
     anchors::ClusterName,
-    cbor::ENVELOPE_BYTES_MAX,
     envelope,
     error::{EnvelopeError, SignError},
     keys::SecretKey,
@@ -28,21 +27,21 @@ pub fn sign<K: Kind>(
     }
     let payload = K::encode(claims);
     let bytes = payload.len();
-    if ENVELOPE_BYTES_MAX < bytes {
-        return Err(SignError::TooLarge { bytes });
+    if K::BYTES_MAX < bytes {
+        return Err(SignError::TooLarge { bytes, limit: K::BYTES_MAX });
     }
     check::<K>(&payload).map_err(SignError::Claims)?;
     let envelope = envelope::seal(K::TYPE, cluster, &payload, key);
     let bytes = envelope.len();
-    if ENVELOPE_BYTES_MAX < bytes {
-        return Err(SignError::TooLarge { bytes });
+    if K::BYTES_MAX < bytes {
+        return Err(SignError::TooLarge { bytes, limit: K::BYTES_MAX });
     }
     Ok(envelope)
 }
 
 /// Reads the claims back, as a verifier will.
 fn check<K: Kind>(payload: &[u8]) -> Result<(), EnvelopeError> {
-    let scanned = scan(payload).map_err(EnvelopeError::Malformed)?;
+    let scanned = scan(payload, K::BYTES_MAX).map_err(EnvelopeError::Malformed)?;
     let claims = K::decode(Payload(scanned))?;
     let times = K::times(&claims);
     times.check_order()?;

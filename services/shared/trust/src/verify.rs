@@ -101,7 +101,7 @@ impl<'a, K: Kind> Signed<'a, K> {
             return Err(EnvelopeError::Unsigned);
         }
         let Trust { anchors, now } = trust;
-        let parts = envelope::open(envelope)?;
+        let parts = envelope::open(envelope, K::BYTES_MAX)?;
         let id = parts.key_id(K::TYPE)?;
         anchors.lookup(id, K::PURPOSE)?;
         let wanted = Wanted { id, now, lifetime_max_s };

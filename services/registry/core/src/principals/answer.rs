@@ -71,7 +71,8 @@ fn roster(state: &State, asker: &PrincipalId, now: Timestamp) -> Result<Answer, 
     let revoked = principals.revoked(now);
     if ROSTER_KEYS_MAX < revoked.len() {
         // Leaving some out would bring them back into use.
-        let message = format!("{} keys are out of use, and a roster holds 1024", revoked.len());
+        let count = revoked.len();
+        let message = format!("{count} keys are out of use, and a roster holds {ROSTER_KEYS_MAX}");
         return Err(Fault::new(ErrorCode::EnvelopeTooLarge, message).into());
     }
     let access = principals.agent(asker).map(|agent| AgentAccess {

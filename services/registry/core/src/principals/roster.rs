@@ -6,8 +6,9 @@ use schemas::{PrincipalId, Timestamp, key::KeyId, principal::UserRole, registry:
 
 use super::{Principal, Principals};
 
-/// Most keys that one roster names; together with the overseers they fit into one envelope.
-pub const ROSTER_KEYS_MAX: usize = 1_024;
+/// Most keys that one roster names; together with the overseers they fit into one signed roster of
+/// 512 KiB, 17 bytes each.
+pub const ROSTER_KEYS_MAX: usize = 24 * 1_024;
 /// Most people who may task every agent.
 pub const OVERSEERS_MAX: usize = 64;
 

@@ -35,7 +35,7 @@ fn private_claims_are_in_the_private_range_and_distinct() {
 fn a_refused_claim_is_named() {
     let check = |entries: &[(Integer, Vec<u8>)], expected: &str| {
         let encoded = encode::map(&entries.iter().cloned().collect());
-        let scanned = crate::scanner::scan(&encoded).unwrap();
+        let scanned = crate::scanner::scan(&encoded, crate::ENVELOPE_BYTES_MAX).unwrap();
         let error = decode_request(scanned).unwrap_err();
         assert_eq!(error.to_string(), expected);
     };

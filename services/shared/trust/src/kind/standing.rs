@@ -21,6 +21,8 @@ use crate::{
     verify::Verified,
 };
 
+/// Largest roster, in bytes: some 25,000 keys, and in base64 still one message of the broker.
+pub const ROSTER_BYTES_MAX: usize = 512 * 1024;
 /// Longest life of an order, from issue to expiry, in seconds.
 pub const ORDER_LIFETIME_MAX_S: u64 = 600;
 
@@ -129,6 +131,7 @@ impl Kind for Roster {
     const PURPOSE: Purpose = Purpose::Enrolment;
     /// A roster does not expire; how old it may be is for the reader to judge.
     const LIFETIME_MAX_S: u64 = u64::MAX;
+    const BYTES_MAX: usize = ROSTER_BYTES_MAX;
 
     fn encode(claims: &RosterClaims) -> Vec<u8> {
         claims::encode_roster(claims)

@@ -3,12 +3,13 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::encode;
+use crate::{cbor::ENVELOPE_BYTES_MAX, encode};
 
 #[track_caller]
 fn check(digits: &str, expected: Result<(), (Rule, usize)>) {
     let input = unhex(digits);
-    let result = scan(&input).map(|_| ()).map_err(|error| (error.rule, error.offset));
+    let result =
+        scan(&input, ENVELOPE_BYTES_MAX).map(|_| ()).map_err(|error| (error.rule, error.offset));
     assert_eq!(result, expected, "{digits}");
 }
 
@@ -92,7 +93,9 @@ fn map_keys_are_integers_that_rise() {
 fn tags_are_refused_save_the_one_in_front() {
     check("c1 00", Err((Rule::TagInside, 0)));
     check("d2 80", Err((Rule::TagInside, 0)));
-    let tagged = |digits| scan_tagged(&unhex(digits)).map(|_| ()).map_err(|error| error.rule);
+    let tagged = |digits| {
+        scan_tagged(&unhex(digits), ENVELOPE_BYTES_MAX).map(|_| ()).map_err(|error| error.rule)
+    };
     assert_eq!(tagged("d2 80"), Ok(()));
     assert_eq!(tagged("d2 d2 80"), Err(Rule::TagInside));
     assert_eq!(tagged("d8 12 80"), Err(Rule::TagMissing));
@@ -113,7 +116,7 @@ fn eight_levels_are_the_deepest() {
 #[test]
 fn declared_lengths_beyond_the_input_are_refused_at_their_head() {
     for head in ["41", "61", "81", "a1", "a1 01", "42 00", "82 00"] {
-        let result = scan(&unhex(head)).map(|_| ());
+        let result = scan(&unhex(head), ENVELOPE_BYTES_MAX).map(|_| ());
         assert!(matches!(result.unwrap_err().rule, Rule::LengthBeyondInput | Rule::Truncated));
     }
     for initial in ["5b", "7b", "9b", "bb"] {
@@ -136,7 +139,9 @@ fn text_is_utf8_and_nothing_follows_the_item() {
 
 #[test]
 fn the_size_limit_comes_first() {
-    let rule = |length: usize| scan(&vec![0xff; length]).map(|_| ()).map_err(|error| error.rule);
+    let rule = |length: usize| {
+        scan(&vec![0xff; length], ENVELOPE_BYTES_MAX).map(|_| ()).map_err(|error| error.rule)
+    };
     assert_eq!(rule(ENVELOPE_BYTES_MAX), Err(Rule::IndefiniteLength));
     assert_eq!(rule(ENVELOPE_BYTES_MAX + 1), Err(Rule::TooLong));
 }
@@ -223,13 +228,13 @@ proptest! {
     #[test]
     fn what_is_encoded_is_accepted_and_means_the_same(item in items()) {
         let bytes = encoded(&item);
-        prop_assert!(scan(&bytes).is_ok());
+        prop_assert!(scan(&bytes, ENVELOPE_BYTES_MAX).is_ok());
         prop_assert_eq!(decoded(&bytes), item);
     }
 
     #[test]
     fn what_is_accepted_encodes_to_itself(bytes in vec(any::<u8>(), 0..12)) {
-        if scan(&bytes).is_ok() {
+        if scan(&bytes, ENVELOPE_BYTES_MAX).is_ok() {
             prop_assert_eq!(encoded(&decoded(&bytes)), bytes);
         }
     }
@@ -241,7 +246,7 @@ proptest! {
         let mut bytes = encoded(&item);
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        if scan(&bytes).is_ok() {
+        if scan(&bytes, ENVELOPE_BYTES_MAX).is_ok() {
             prop_assert_eq!(encoded(&decoded(&bytes)), bytes);
         }
     }

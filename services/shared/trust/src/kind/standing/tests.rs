@@ -152,6 +152,20 @@ fn a_roster_has_one_encoding() {
 }
 
 #[test]
+fn a_roster_may_name_more_keys_than_any_other_envelope_has_bytes() {
+    let revoked = (0..24_000_u32).map(|nth| {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&nth.to_be_bytes());
+        KeyId(id)
+    });
+    let claims = RosterClaims { revoked: revoked.collect(), ..roster(7) };
+    assert_eq!(verified(&claims).claims().revoked.len(), 24_000);
+    let long = OrderClaims { order_json: " ".repeat(crate::ENVELOPE_BYTES_MAX), ..order() };
+    let refused = sign::<Order>(&long, &cluster(), &key(Purpose::TaskIssuer));
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::EnvelopeTooLarge);
+}
+
+#[test]
 fn attack_47_a_roster_that_was_rolled_back_is_not_believed() {
     let roster = verified(&roster(7));
     let check = |seen, expected: Option<ErrorCode>| {

@@ -121,7 +121,9 @@ fn attack_26_the_size_limit_holds_to_the_byte() {
     world.check(&longer, Some(ErrorCode::EnvelopeTooLarge), "a byte more");
     let too_many = with_grants(GRANTS_BYTES + room + 1);
     let refused = sign::<Request>(&too_many, &cluster(), &world.alice).unwrap_err();
-    assert!(matches!(refused, SignError::TooLarge { bytes } if bytes == ENVELOPE_BYTES_MAX + 1));
+    assert!(
+        matches!(refused, SignError::TooLarge { bytes, .. } if bytes == ENVELOPE_BYTES_MAX + 1)
+    );
     for bytes in [64 * 1024 + 1, 1 << 20] {
         let body = Draft::request().payload(cbor::bytes(&vec![0; bytes])).seal();
         world.check(&body, Some(ErrorCode::EnvelopeTooLarge), &format!("{bytes} bytes"));
