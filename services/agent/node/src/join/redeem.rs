@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use client::{Client, ConnectError, ConnectOptions, Credentials};
 use schemas::{
     ErrorCode, PrincipalId, Sha256Hash,
-    enrolment::{GetRosterRequest, Membership, RedeemRequest, SignedRoster},
+    enrolment::{Membership, RedeemRequest, RenewRequest},
     registry::verb,
     subject::ServiceName,
 };
@@ -151,8 +151,8 @@ impl<'a> Way<'a> {
         let (login, _) = credentials(membership, &keys.login)?;
         let principal = &membership.principal;
         let client = self.connect(principal.clone(), login).await.map_err(JoinError::Connect)?;
-        let call = client.call(ServiceName::Registry, verb::GET_ROSTER).deadline(ANSWER_WITHIN);
-        let answer = call.send::<_, SignedRoster>(&GetRosterRequest {}).await;
+        let call = client.call(ServiceName::Registry, verb::RENEW).deadline(ANSWER_WITHIN);
+        let answer = call.send::<_, Membership>(&RenewRequest {}).await;
         client.close().await;
         let refused = |fault| JoinError::Refused { principal: principal.clone(), fault };
         answer.map(drop).map_err(refused)
