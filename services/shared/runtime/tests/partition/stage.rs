@@ -175,6 +175,6 @@ pub(crate) async fn ask_at(
     match answer.map_err(|_| nobody())?? {
         Said::Recorded(body) => Ok(serde_json::from_str(body.get()).expect("a sum")),
         Said::Answer(sum) => Ok(sum),
-        Said::Nothing => panic!("nobody only looked"),
+        Said::Nothing => Err(nobody()),
     }
 }
