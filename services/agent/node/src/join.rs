@@ -57,6 +57,8 @@ pub struct JoinOptions {
     pub labels: BTreeMap<String, String>,
     /// Who may task it besides its owner.
     pub accepts_tasks_from: Vec<PrincipalPattern>,
+    /// Whom its runs may ask for tasks, where they were granted to.
+    pub can_task: Vec<PrincipalPattern>,
     /// Runs at the same time; the number of processors when absent.
     pub slots: Option<u32>,
 }
@@ -241,6 +243,7 @@ fn config(way: &Way<'_>, owner: PrincipalId, options: &JoinOptions) -> NodeConfi
     }
     manifest.labels.clone_from(&options.labels);
     manifest.accepts_tasks_from.clone_from(&options.accepts_tasks_from);
+    manifest.can_task.clone_from(&options.can_task);
     let url = way.line.url.clone();
     NodeConfig {
         cluster: Some(way.line.cluster.clone()),

@@ -30,6 +30,9 @@ pub struct JoinArgs {
     /// Who may task it besides its owner: an id, prefix-* or *; as often as needed.
     #[arg(long, value_name = "WHO", value_parser = parse::principals)]
     accept: Vec<PrincipalPattern>,
+    /// Whom its runs may ask for tasks, as often as needed.
+    #[arg(long, value_name = "WHO", value_parser = parse::principals)]
+    can_task: Vec<PrincipalPattern>,
     /// Runs at the same time; the number of processors when absent.
     #[arg(long, value_name = "N")]
     slots: Option<u32>,
@@ -39,7 +42,7 @@ pub struct JoinArgs {
 }
 
 pub(super) async fn join(globals: &Globals, args: JoinArgs) -> Outcome {
-    let JoinArgs { line, dir, can, label, accept, slots, run } = args;
+    let JoinArgs { line, dir, can, label, accept, can_task, slots, run } = args;
     let home = match dir {
         Some(dir) => dir,
         None => usual_place(&line)?,
@@ -50,6 +53,7 @@ pub(super) async fn join(globals: &Globals, args: JoinArgs) -> Outcome {
         capabilities: can,
         labels: label.into_iter().collect(),
         accepts_tasks_from: accept,
+        can_task,
         slots,
     };
     let joined = agent_node::join(&line, &options, &mut |step| note(&step.to_string())).await;
