@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ErrorCode, Fault, PrincipalId, Sha256Hash, Timestamp,
     credential::{CREDENTIALS_MAX, name_problem},
-    sandbox::Property,
+    sandbox::{Property, RunProof},
 };
 
 /// Longest run that a task may ask for, in milliseconds (24 h).
@@ -287,6 +287,10 @@ pub struct Outcome {
     /// What it wrote to stderr.
     #[serde(default)]
     pub stderr: OutputSummary,
+    /// What surrounded the program, read from outside just before it was executed; absent when
+    /// nothing was executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Box<RunProof>>,
 }
 
 /// How a run ended, in one word.

@@ -184,6 +184,7 @@ fn never_ran(verdict: Verdict, fault: Option<Fault>, facts: &Facts) -> Outcome {
         usage: Usage::default(),
         stdout: OutputSummary::default(),
         stderr: OutputSummary::default(),
+        sandbox: None,
     }
 }
 

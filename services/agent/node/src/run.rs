@@ -228,6 +228,7 @@ fn request(order: &RunOrder, scratch: &Path, credentials: Option<&HandedOver>) -
 /// Takes the run's output until there is no more, then its end.
 async fn follow<O: Outlet>(mut run: Run, stop: &Notify, mut output: Output<O>) -> Outcome {
     let started_at = clock::wall();
+    let sandbox = Some(Box::new(run.proof().clone()));
     let canceller = run.canceller();
     let work = async {
         pump(&mut run, &mut output).await;
@@ -235,7 +236,7 @@ async fn follow<O: Outlet>(mut run: Run, stop: &Notify, mut output: Output<O>) -
     };
     let exit = unless_stopped(work, stop, &canceller).await;
     let [stdout, stderr] = output.finish([exit.stdout, exit.stderr]).await;
-    outcome(&exit, started_at, [stdout, stderr])
+    Outcome { sandbox, ..outcome(&exit, started_at, [stdout, stderr]) }
 }
 
 async fn unless_stopped(
@@ -353,6 +354,7 @@ fn blank(verdict: Verdict, ended_at: Timestamp) -> Outcome {
         usage: Usage::default(),
         stdout: OutputSummary::default(),
         stderr: OutputSummary::default(),
+        sandbox: None,
     }
 }
 

@@ -288,5 +288,6 @@ pub(crate) fn no_run(at: Timestamp) -> Outcome {
         usage: Usage::default(),
         stdout: OutputSummary::default(),
         stderr: OutputSummary::default(),
+        sandbox: None,
     }
 }

@@ -224,6 +224,7 @@ pub(super) fn outcome(verdict: Verdict) -> Outcome {
         usage: schemas::task::Usage::default(),
         stdout: schemas::task::OutputSummary::default(),
         stderr: schemas::task::OutputSummary::default(),
+        sandbox: None,
     }
 }
 

@@ -42,6 +42,9 @@ async fn a_command_has_both_streams_and_its_exit_code() -> Result<()> {
     assert_eq!((outcome.verdict, outcome.exit_code), (Verdict::Failed, Some(7)));
     let stdout = text(outcome.stdout.inline.as_ref());
     assert_eq!(text(outcome.stderr.inline.as_ref()), "err\n");
+    let proof = outcome.sandbox.unwrap();
+    assert_eq!(proof.program, "/usr/bin/sh");
+    assert!(proof.no_new_privs && proof.program_sha256.is_some(), "{proof:?}");
     // The run's own directory, which on the host lies among the runs of this process start.
     let directory = stdout.strip_prefix("out\n/run/").unwrap().trim_end();
     assert!(directory.starts_with(task.as_str()), "{directory}");
