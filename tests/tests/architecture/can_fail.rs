@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::workspace::{Package, Workspace};
-use crate::{Rule, dependencies, files, lints, words};
+use crate::{Rule, claims, dependencies, files, lints, words};
 
 fn package(dir: &str, name: &str, uses: &[&str]) -> Package {
     Package {
@@ -42,6 +42,26 @@ fn check_arrow(dir: &str, used_dir: &str, allowed: bool) {
 fn a_package_in_a_new_place_is_found() {
     let workspace = with_packages(vec![package("services/shared/utils", "utils", &[])]);
     check(dependencies::unknown_packages, &workspace, &["utils in services/shared/utils"]);
+}
+
+#[test]
+fn a_claim_without_its_test_is_found() {
+    let document = "docs/threat-model.md";
+    let claim = |text: &str, code: &str| Workspace {
+        packages: Vec::new(),
+        files: BTreeMap::from([
+            (document.to_owned(), text.to_owned()),
+            ("tests/a.rs".to_owned(), code.to_owned()),
+        ]),
+    };
+    let named = "A wall: `nobody_gets_through_this_wall`, see `cortex doctor`.";
+    let there = claim(named, "#[test]\nfn nobody_gets_through_this_wall() {}");
+    check(claims::claims_without_a_test, &there, &[]);
+    let gone = claim(named, "fn somebody_gets_through_this_wall() {}");
+    let expected = ["docs/threat-model.md: there is no test nobody_gets_through_this_wall"];
+    check(claims::claims_without_a_test, &gone, &expected);
+    let empty = claim("Nothing is claimed.", "");
+    check(claims::claims_without_a_test, &empty, &["docs/threat-model.md names no test"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod can_fail;
+mod claims;
 mod dependencies;
 mod files;
 mod lints;
