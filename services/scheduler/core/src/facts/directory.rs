@@ -232,8 +232,13 @@ impl Revocations {
         self.keys.entry(id.clone()).or_default().extend(keys.iter().map(|key| key.id));
     }
 
+    /// Whoever comes back does so with other keys: those from before stay out of use.
     fn set_out(&mut self, id: &PrincipalId, is_out: bool) -> bool {
-        if is_out { self.out.insert(id.clone()) } else { self.out.remove(id) }
+        if !is_out {
+            return self.out.remove(id);
+        }
+        self.revoked.extend(self.keys.get(id).into_iter().flatten());
+        self.out.insert(id.clone())
     }
 }
 

@@ -6,9 +6,10 @@ use schemas::{
     ErrorCode, Timestamp,
     enrolment::TokenView,
     grants::Grants,
+    key::{KeyOffer, KeyPurpose, PublicKeyBytes},
     manifest::PrincipalPattern,
     principal::{Standing, UserRole},
-    registry::RegistryEvent,
+    registry::{CertifiedKey, RegistryEvent},
     task::{TaskState, Verdict},
 };
 
@@ -27,6 +28,18 @@ fn revoked(key: &str) -> RegistryEvent {
 fn evicted(who: &str) -> RegistryEvent {
     let (principal, by) = (principal(who), principal("adam"));
     RegistryEvent::PrincipalEvicted { principal, by, reason: "left".to_owned() }
+}
+
+/// Whoever comes in, or back, brings a new key.
+fn redeemed(who: &str) -> RegistryEvent {
+    let offer = KeyOffer { purpose: KeyPurpose::TaskIssuer, key: PublicKeyBytes([9; 32]) };
+    let key = CertifiedKey { id: key_of("new"), offer, not_before_s: 0, not_after_s: u64::MAX };
+    RegistryEvent::InviteRedeemed {
+        invite: "i".to_owned(),
+        principal: principal(who),
+        login: String::new(),
+        keys: vec![key],
+    }
 }
 
 fn token(name: &str, revoked_at: Option<Timestamp>) -> TokenView {
@@ -107,13 +120,10 @@ fn whoever_is_out_asks_for_nothing_until_they_are_back() {
     scene.recorded(evicted("ann"));
     let request = scene.submission("t1", "node:a");
     check(&mut scene, &request, Err(ErrorCode::PrincipalOut));
-    scene.recorded(RegistryEvent::InviteRedeemed {
-        invite: "i".to_owned(),
-        principal: principal("ann"),
-        login: String::new(),
-        keys: Vec::new(),
-    });
-    scene.submit("t1", "node:a");
+    scene.recorded(redeemed("ann"));
+    check(&mut scene, &request, Err(ErrorCode::KeyRevoked));
+    let with_new_key = with_key(&scene, "t1", "new");
+    scene.decide(&with_new_key).unwrap();
     let mut view = member("ann", Some(UserRole::User));
     view.standing = Standing::Banned;
     scene.observe(Observation::Principal(Box::new(view)));
@@ -223,20 +233,15 @@ fn a_node_that_was_put_out_gets_no_tasks() {
 }
 
 #[test]
-fn keys_of_whoever_is_out_are_out_of_use_until_they_are_back() {
+fn keys_of_whoever_was_put_out_stay_out_of_use_when_they_are_back() {
     let mut revocations = Revocations::default();
     revocations.list(&member("ann", Some(UserRole::User)));
     assert!(!revocations.follow(&evicted("nobody")) || revocations.keys().is_empty());
     assert!(revocations.follow(&evicted("ann")));
     assert_eq!(revocations.keys(), BTreeSet::from([key_of("ann")]));
     assert!(!revocations.follow(&evicted("ann")));
-    let back = RegistryEvent::InviteRedeemed {
-        invite: "i".to_owned(),
-        principal: principal("ann"),
-        login: String::new(),
-        keys: Vec::new(),
-    };
-    assert!(revocations.follow(&back));
+    revocations.follow(&redeemed("ann"));
+    assert_eq!(revocations.keys(), BTreeSet::from([key_of("ann")]));
     assert!(revocations.follow(&revoked("old")));
-    assert_eq!(revocations.keys(), BTreeSet::from([key_of("old")]));
+    assert_eq!(revocations.keys(), BTreeSet::from([key_of("ann"), key_of("old")]));
 }
