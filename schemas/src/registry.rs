@@ -1,7 +1,12 @@
 //! What is said to the registry, and what it records.
 
+mod denial;
 mod event;
 
+pub use denial::{
+    DENIALS_REPORTED_MAX, DENIED_SUBJECT_BYTES_MAX, DeniedAccess, DeniedAction,
+    ReportDenialsAnswer, ReportDenialsRequest, SUBJECT_CUT, is_login,
+};
 pub use event::{CertifiedKey, RegistryEvent, Seat};
 
 use std::collections::BTreeMap;
@@ -54,12 +59,14 @@ pub mod verb {
     pub const GET_TOKENS: &str = "get-tokens";
     /// [`crate::enrolment::UnsealRequest`] to [`crate::enrolment::UnsealAnswer`]; gateways only.
     pub const UNSEAL: &str = "unseal";
+    /// [`super::ReportDenialsRequest`] to [`super::ReportDenialsAnswer`].
+    pub const REPORT_DENIALS: &str = "report-denials";
     /// [`crate::feed::EventsRequest`] to [`crate::feed::EventsAnswer`].
     pub const EVENTS: &str = crate::feed::EVENTS_VERB;
     /// [`crate::projection::RebuildRequest`] to [`crate::projection::RebuildAnswer`].
     pub const REBUILD: &str = crate::projection::REBUILD_VERB;
     /// All of them.
-    pub const ALL: [&str; 20] = [
+    pub const ALL: [&str; 21] = [
         REGISTER,
         HEARTBEAT,
         GET_AGENTS,
@@ -78,6 +85,7 @@ pub mod verb {
         GET_INVITES,
         GET_TOKENS,
         UNSEAL,
+        REPORT_DENIALS,
         EVENTS,
         REBUILD,
     ];

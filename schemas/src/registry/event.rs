@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AgentStatus, StatusSet};
+use super::{AgentStatus, DeniedAction, StatusSet};
 use crate::{
     Capability, CommandId, Manifest, PrincipalId, Timestamp,
     agent::NodeReport,
@@ -247,10 +247,36 @@ pub enum RegistryEvent {
         /// By whom.
         by: PrincipalId,
     },
+    /// The broker forbade something; what is forbidden again and again is told in one event.
+    AccessDenied {
+        /// Who tried it: whoever has or had the key; nobody when it is nobody's or not proven.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        principal: Option<PrincipalId>,
+        /// NATS public key of whoever tried it; empty when the broker did not say.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        login: String,
+        /// What was tried.
+        action: DeniedAction,
+        /// On which subject; of a login, the address that it came from.
+        subject: String,
+        /// How often.
+        count: u32,
+        /// When it was first seen.
+        since: Timestamp,
+        /// Who told of it.
+        by: PrincipalId,
+    },
+    /// The broker forbade more than was told of: so often, nobody knows what.
+    DenialsSuppressed {
+        /// How often.
+        count: u64,
+        /// Who told of it.
+        by: PrincipalId,
+    },
 }
 
 impl RegistryEvent {
-    /// The principal that the event is about.
+    /// The principal that the event is about; whoever told of it, when it is about nobody known.
     #[must_use]
     pub fn principal(&self) -> &PrincipalId {
         match self {
@@ -276,6 +302,8 @@ impl RegistryEvent {
             Self::RoleSet { person, .. } => person,
             Self::TokenCreated { token, .. } => &token.owner,
             Self::TokenRevoked { owner, .. } => owner,
+            Self::AccessDenied { principal, by, .. } => principal.as_ref().unwrap_or(by),
+            Self::DenialsSuppressed { by, .. } => by,
         }
     }
 
@@ -304,7 +332,9 @@ impl RegistryEvent {
             | Self::PrincipalBanned { .. }
             | Self::RoleSet { .. }
             | Self::TokenCreated { .. }
-            | Self::TokenRevoked { .. } => None,
+            | Self::TokenRevoked { .. }
+            | Self::AccessDenied { .. }
+            | Self::DenialsSuppressed { .. } => None,
         }
     }
 }

@@ -55,6 +55,8 @@ fn said_to_the_registry() -> Vec<Message> {
         message::<registry::UpdateStatusRequest>("update-status-request"),
         message::<registry::RelationshipsAnswer>("relationships-answer"),
         message::<registry::DeregisterAnswer>("deregister-answer"),
+        message::<registry::ReportDenialsRequest>("report-denials-request"),
+        message::<registry::ReportDenialsAnswer>("report-denials-answer"),
         message::<registry::Presence>("presence"),
         message::<registry::RegistryEvent>("registry-event"),
     ]

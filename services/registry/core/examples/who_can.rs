@@ -96,6 +96,7 @@ fn found(answer: &Answer) -> usize {
         | Answer::SignedRoster(_)
         | Answer::Unsealed(_)
         | Answer::Refused(_)
+        | Answer::DenialsReported(_)
         | Answer::Nothing => 0,
     }
 }

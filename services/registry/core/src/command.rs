@@ -2,7 +2,7 @@
 
 use schemas::{
     PrincipalId,
-    registry::{RegisterRequest, Seat, UpdateStatusRequest, verb},
+    registry::{RegisterRequest, ReportDenialsRequest, Seat, UpdateStatusRequest, verb},
 };
 
 use crate::principals::{Redemption, SignedOrder};
@@ -42,6 +42,13 @@ pub enum Command {
     },
     /// Take note of somebody whom nobody has to invite.
     Seat(Box<Seat>),
+    /// Record what the broker forbade.
+    ReportDenials {
+        /// Who tells of it.
+        caller: PrincipalId,
+        /// What was forbidden.
+        request: ReportDenialsRequest,
+    },
     /// Show what presence says of an agent now.
     Review {
         /// Which agent.
@@ -66,6 +73,7 @@ impl Command {
             Self::Redeem(_) => verb::REDEEM,
             Self::Renew { .. } => verb::RENEW,
             Self::Seat(_) => "seat",
+            Self::ReportDenials { .. } => verb::REPORT_DENIALS,
             Self::Review { .. } => "review",
             Self::Archive { .. } => "archive",
         }

@@ -89,6 +89,9 @@ pub(crate) fn decide(state: &State, command: &Command, facts: &Facts) -> Outcome
         Command::Redeem(redemption) => principals::redeem(state, redemption, facts),
         Command::Renew { caller } => principals::renew(state, caller, facts),
         Command::Seat(seat) => principals::seat(state, seat),
+        Command::ReportDenials { caller, request } => {
+            principals::report_denials(state, caller, request)
+        }
         Command::Review { agent } => Ok(review(state, facts, agent)),
         Command::Archive { agent } => Ok(archive(state, facts, agent)),
     }

@@ -73,7 +73,9 @@ pub(crate) fn applied(
         | RegistryEvent::PrincipalBanned { .. }
         | RegistryEvent::RoleSet { .. }
         | RegistryEvent::TokenCreated { .. }
-        | RegistryEvent::TokenRevoked { .. } => None,
+        | RegistryEvent::TokenRevoked { .. }
+        | RegistryEvent::AccessDenied { .. }
+        | RegistryEvent::DenialsSuppressed { .. } => None,
     }
 }
 

@@ -30,10 +30,10 @@ pub use facts::{
 };
 pub use presence::{LATE_INTERVALS, RECOVERY_BEATS};
 pub use principals::{
-    ABUSES_RECORDED_MAX, Deed, GATEWAY, Grant, INVITES_OPEN_MAX, Invitation, InviteGrant, Key,
-    OVERSEERS_MAX, Offer, OfferedKey, Principal, Principals, PutOut, ROSTER_KEYS_MAX, Redeemed,
-    Redemption, Refusal, RosterContent, SealedToken, SignedOrder, TOKENS_LIVING_MAX, Token,
-    TokenTerms, sees_event,
+    ABUSES_RECORDED_MAX, BROKER_ADMIN, Deed, GATEWAY, Grant, INVITES_OPEN_MAX, Invitation,
+    InviteGrant, Key, OVERSEERS_MAX, Offer, OfferedKey, Principal, Principals, PutOut,
+    ROSTER_KEYS_MAX, Redeemed, Redemption, Refusal, RosterContent, SealedToken, SignedOrder,
+    TOKENS_LIVING_MAX, Token, TokenTerms, sees_event,
 };
 pub use query::{
     Answer, MembershipQuestion, PAGE_DEFAULT, PAGE_MAX, Query, Question, RELATIONS_MAX,

@@ -5,6 +5,7 @@
 
 mod admission;
 mod answer;
+mod denials;
 mod evolve;
 mod grant;
 mod invitation;
@@ -19,6 +20,7 @@ mod seat;
 mod sight;
 mod token;
 
+pub use denials::BROKER_ADMIN;
 pub use grant::{Grant, InviteGrant, RosterContent, SealedToken};
 pub use invitation::{INVITES_OPEN_MAX, Invitation, Redeemed};
 pub(crate) use keys::KeyChange;
@@ -33,6 +35,7 @@ pub use token::{TOKENS_LIVING_MAX, Token};
 
 pub(crate) use admission::{admit_agent, check_standing, heard};
 pub(crate) use answer::answer;
+pub(crate) use denials::report_denials;
 pub(crate) use evolve::evolve;
 pub(crate) use order::order;
 pub(crate) use redeem::redeem;
@@ -40,6 +43,8 @@ pub(crate) use renew::renew;
 pub(crate) use roster::changes_roster;
 pub(crate) use seat::{is_due, seat};
 pub(crate) use sight::Sight;
+#[cfg(test)]
+pub(crate) use token::TOKENS_KEPT_MAX;
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use schemas::{
     registry::{
         AgentView, CanTaskAnswer, CanTaskRequest, CapabilitiesAnswer, DeregisterAnswer,
         GetAgentsAnswer, GetAgentsRequest, HeartbeatAnswer, RegisterAnswer, RelationshipsAnswer,
-        WhoCanAnswer, WhoCanRequest,
+        ReportDenialsAnswer, WhoCanAnswer, WhoCanRequest,
     },
 };
 use serde::Serialize;
@@ -92,6 +92,8 @@ pub enum Answer {
     Relationships(RelationshipsAnswer),
     /// To `deregister`.
     Deregistered(DeregisterAnswer),
+    /// To `report-denials`.
+    DenialsReported(ReportDenialsAnswer),
     /// To `get-principals`.
     Principals(GetPrincipalsAnswer),
     /// To `get-invites`.

@@ -1,6 +1,7 @@
 //! Cases of the registry's rules: given events and facts, when a command, then events or a code.
 
 mod cast;
+mod denials;
 mod enrolment;
 mod histories;
 mod invites;

@@ -40,6 +40,7 @@ pub(crate) fn complete(issuing: Option<&Issuing>, answer: Answer) -> Result<Answ
         | Answer::Ordered(_)
         | Answer::SignedRoster(_)
         | Answer::Unsealed(_)
+        | Answer::DenialsReported(_)
         | Answer::Nothing => answer,
     })
 }

@@ -6,6 +6,8 @@ use schemas::{registry::RegistryEvent, subject::Bucket};
 
 /// What events are about that concern an agent as the fleet sees it.
 const AGENT: &str = "agent";
+/// What those are about that nobody known did; they are named by whoever told of them.
+const BROKER: &str = "broker";
 /// What the others are about.
 const PRINCIPAL: &str = "principal";
 
@@ -45,12 +47,23 @@ fn changes_principal(event: &RegistryEvent) -> bool {
         | RegistryEvent::InviteMade { .. }
         | RegistryEvent::InviteAbused { .. }
         | RegistryEvent::TokenCreated { .. }
-        | RegistryEvent::TokenRevoked { .. } => false,
+        | RegistryEvent::TokenRevoked { .. }
+        | RegistryEvent::AccessDenied { .. }
+        | RegistryEvent::DenialsSuppressed { .. } => false,
     }
 }
 
 /// What an event is about.
 pub(crate) fn about(event: &RegistryEvent) -> (&'static str, &str) {
-    let kind = if event.agent().is_some() { AGENT } else { PRINCIPAL };
+    let by_nobody_known = matches!(
+        event,
+        RegistryEvent::AccessDenied { principal: None, .. }
+            | RegistryEvent::DenialsSuppressed { .. }
+    );
+    let kind = match event.agent() {
+        Some(_) => AGENT,
+        None if by_nobody_known => BROKER,
+        None => PRINCIPAL,
+    };
     (kind, event.principal().as_str())
 }

@@ -9,7 +9,7 @@ use schemas::{
         GetInvitesRequest, GetRosterRequest, GetTokensRequest, OrderRequest, RedeemRequest,
         RenewRequest, UnsealRequest,
     },
-    registry::{AgentRequest, RegisterRequest, UpdateStatusRequest, verb},
+    registry::{AgentRequest, RegisterRequest, ReportDenialsRequest, UpdateStatusRequest, verb},
     strict, subject,
 };
 
@@ -65,6 +65,7 @@ pub(crate) fn read(
             strict::parse::<GetTokensRequest>(body)?;
             ask(Question::Membership(MembershipQuestion::Tokens))
         }
+        verb::REPORT_DENIALS => report_denials(body, caller),
         verb::UNSEAL => {
             let UnsealRequest { token } = strict::parse(body)?;
             ask(Question::Membership(MembershipQuestion::Unseal(token)))
@@ -106,6 +107,11 @@ fn heartbeat(body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> {
 fn update_status(body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> {
     let request: UpdateStatusRequest = strict::parse(body)?;
     Ok(Request::Command(Command::UpdateStatus { caller: caller.principal.clone(), request }))
+}
+
+fn report_denials(body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> {
+    let request: ReportDenialsRequest = strict::parse(body)?;
+    Ok(Request::Command(Command::ReportDenials { caller: caller.principal.clone(), request }))
 }
 
 fn deregister(body: &[u8], caller: &Caller) -> Result<Request<Registry>, Fault> {

@@ -89,7 +89,9 @@ impl Facts {
             | RegistryEvent::InviteAbused { .. }
             | RegistryEvent::KeysRotated { .. }
             | RegistryEvent::KeysRenewed { .. }
-            | RegistryEvent::TokenCreated { .. } => (),
+            | RegistryEvent::TokenCreated { .. }
+            | RegistryEvent::AccessDenied { .. }
+            | RegistryEvent::DenialsSuppressed { .. } => (),
         }
         self.fleet.follow(event);
     }

@@ -87,7 +87,9 @@ impl Principals {
             | RegistryEvent::AgentArchived { .. }
             | RegistryEvent::AgentDeregistered { .. }
             | RegistryEvent::AgentShared { .. }
-            | RegistryEvent::AgentUnshared { .. } => (),
+            | RegistryEvent::AgentUnshared { .. }
+            | RegistryEvent::AccessDenied { .. }
+            | RegistryEvent::DenialsSuppressed { .. } => (),
         }
     }
 

@@ -38,7 +38,9 @@ pub(crate) fn changes_roster(principals: &Principals, event: &RegistryEvent) -> 
         | RegistryEvent::InviteAbused { .. }
         | RegistryEvent::KeysRotated { .. }
         | RegistryEvent::KeysRenewed { .. }
-        | RegistryEvent::TokenCreated { .. } => false,
+        | RegistryEvent::TokenCreated { .. }
+        | RegistryEvent::AccessDenied { .. }
+        | RegistryEvent::DenialsSuppressed { .. } => false,
     }
 }
 

@@ -89,6 +89,9 @@ pub fn sees_event(state: &State, viewer: &PrincipalId, event: &RegistryEvent) ->
         RegistryEvent::TokenCreated { .. } | RegistryEvent::TokenRevoked { .. } => {
             event.principal() == viewer
         }
+        // What somebody tried in vain is their own business, not their owner's.
+        RegistryEvent::AccessDenied { principal, .. } => principal.as_ref() == Some(viewer),
+        RegistryEvent::DenialsSuppressed { .. } => false,
         RegistryEvent::InviteAbused { invite, .. } => {
             principals.invite(invite).is_some_and(|invitation| sight.invitation(invitation))
         }

@@ -130,7 +130,9 @@ impl Directory {
             | RegistryEvent::KeysRenewed { .. }
             | RegistryEvent::KeyRevoked { .. }
             | RegistryEvent::TokenCreated { .. }
-            | RegistryEvent::TokenRevoked { .. } => (),
+            | RegistryEvent::TokenRevoked { .. }
+            | RegistryEvent::AccessDenied { .. }
+            | RegistryEvent::DenialsSuppressed { .. } => (),
         }
     }
 
@@ -220,7 +222,9 @@ impl Revocations {
             | RegistryEvent::EnrolmentConfirmed { .. }
             | RegistryEvent::InviteAbused { .. }
             | RegistryEvent::KeysRenewed { .. }
-            | RegistryEvent::RoleSet { .. } => false,
+            | RegistryEvent::RoleSet { .. }
+            | RegistryEvent::AccessDenied { .. }
+            | RegistryEvent::DenialsSuppressed { .. } => false,
         }
     }
 

@@ -203,7 +203,9 @@ impl Fleet {
             | RegistryEvent::PrincipalBanned { .. }
             | RegistryEvent::RoleSet { .. }
             | RegistryEvent::TokenCreated { .. }
-            | RegistryEvent::TokenRevoked { .. } => (),
+            | RegistryEvent::TokenRevoked { .. }
+            | RegistryEvent::AccessDenied { .. }
+            | RegistryEvent::DenialsSuppressed { .. } => (),
         }
     }
 
