@@ -109,7 +109,7 @@ async fn a_command_line_that_does_not_parse_says_where() -> Result<()> {
 async fn what_cortex_refuses_has_code_message_and_hint() -> Result<()> {
     let stage = Stage::enter().await?;
     let own = |code: ErrorCode, says| no(code, says);
-    let buckets = "there are cortex_agents, cortex_tasks, cortex_envelopes";
+    let buckets = "there are cortex_agents, cortex_principals, cortex_tasks, cortex_envelopes";
     let owner = stage.login.principal.clone();
     let cases: [(Words<'_>, Refusal); 16] = [
         (&["run", "--on", "nowhere", "--", "true"], own(NoSuchNode, "there is no node nowhere")),
@@ -168,7 +168,7 @@ async fn contexts_addresses_and_keys_that_are_wrong_are_named() -> Result<()> {
         Ok(path.display().to_string())
     };
     let (empty, broken) = (file("empty", "")?, file("broken", "{ \"format\": 7 }")?);
-    let plane = stage.cortex.home().join("config/keys/scheduler.json").display().to_string();
+    let plane = stage.cortex.home().join("config/keys/scheduler.key").display().to_string();
     let missing = places.path().join("missing").display().to_string();
     let contexts = stage.cortex.home().join("config/contexts");
     fs::write(contexts.join("torn.toml"), "url = \"nats://h\"\npasswrd = \"hunter2\"\n")?;

@@ -42,6 +42,19 @@ pub(crate) struct Key {
     pub(crate) signing: SigningKey,
 }
 
+/// Certificates of everybody whom an attacker could have heard, so that none is missing.
+pub(crate) fn certificates(cortex: &Installation, login: &Login) -> Result<Vec<String>> {
+    let scheduler = fs::read_to_string(cortex.home().join("config/keys/scheduler.certs"))?;
+    let all = login.chain()?.into_iter().chain(scheduler.lines().map(str::to_owned));
+    let mut distinct: Vec<String> = Vec::new();
+    for certificate in all {
+        if !distinct.contains(&certificate) {
+            distinct.push(certificate);
+        }
+    }
+    Ok(distinct)
+}
+
 impl Key {
     /// The person's key.
     pub(crate) fn owner(login: &Login) -> Result<Self> {
@@ -50,7 +63,7 @@ impl Key {
 
     /// What only somebody who broke into the scheduler has.
     pub(crate) fn scheduler(cortex: &Installation, login: &Login) -> Result<Self> {
-        Self::read(&cortex.home().join("config/keys/scheduler.json"), login)
+        Self::read(&cortex.home().join("config/keys/scheduler.key"), login)
     }
 
     /// A key that nobody trusts.
@@ -116,6 +129,14 @@ pub(crate) fn with(claims: &Claims, key: i64, value: Vec<u8>) -> Claims {
     claims.iter().map(changed).collect()
 }
 
+/// The same claims with grants, which stand between the specification and the partition.
+pub(crate) fn granting(claims: &Claims, grants: Vec<u8>) -> Claims {
+    let place = claims.iter().position(|(key, _)| *key == PARTITION).unwrap_or(claims.len());
+    let mut claims = claims.clone();
+    claims.insert(place, (GRANTS, grants));
+    claims
+}
+
 /// The same claims without one of them.
 pub(crate) fn without(claims: &Claims, key: i64) -> Claims {
     claims.iter().filter(|(old, _)| *old != key).cloned().collect()
@@ -138,7 +159,6 @@ pub(crate) fn request(login: &Login, audience: &str, spec: &str) -> Claims {
         (ISSUED, now),
         (NONCE, cbor::bytes(&rand::random::<[u8; 16]>())),
         (SPEC, cbor::text(spec)),
-        (GRANTS, cbor::array(&[])),
         (PARTITION, cbor::integer(0)),
     ]
 }
@@ -172,8 +192,8 @@ pub(crate) fn task_id(login: &Login, claims: &Claims) -> String {
 }
 
 /// The body of a submission.
-pub(crate) fn submission(envelope: &[u8]) -> String {
-    json!({ "envelope": STANDARD.encode(envelope) }).to_string()
+pub(crate) fn submission(envelope: &[u8], certificates: &[String]) -> String {
+    json!({ "envelope": STANDARD.encode(envelope), "certificates": certificates }).to_string()
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {

@@ -7,6 +7,7 @@ use schemas::ErrorCode::{
     CommandExpired, CommandIdReused, InvalidId, InvalidValue, ProtocolMismatch,
 };
 
+use crate::people::ALICE;
 use crate::stage::{Ask, Stage, check, no, registration, registry, scheduler};
 
 const PROTOCOL: &str = "Cortex-Protocol";
@@ -89,7 +90,7 @@ async fn a_command_id_names_one_command() -> Result<()> {
         check(&stage, other, no(CommandIdReused, says)).await?;
     }
     // Another principal and another service have ids of their own.
-    stage.granted(&announce("reused-2").by("trent").header(COMMAND_ID, "reused-1")).await?;
+    stage.granted(&announce("reused-2").by(ALICE).header(COMMAND_ID, "reused-1")).await?;
     let query = scheduler("get-tasks", "{}").header(COMMAND_ID, "reused-1");
     stage.granted(&query).await?;
     Ok(())

@@ -15,6 +15,7 @@ mod headers;
 mod ids;
 mod manifests;
 mod offers;
+mod people;
 mod raw;
 mod runners;
 mod specs;

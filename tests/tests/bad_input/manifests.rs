@@ -7,6 +7,7 @@ use schemas::ErrorCode::{
 };
 use serde_json::{Value, json};
 
+use crate::people::{ALICE, TRENT};
 use crate::stage::{Refusal, Stage, check, no, registration, registry};
 
 /// A registration of `agent` with `fields` added to its manifest.
@@ -95,7 +96,7 @@ async fn what_is_no_manifest_at_all_is_refused() -> Result<()> {
 #[tokio::test]
 async fn nobody_takes_or_changes_what_is_another_principals() -> Result<()> {
     let stage = Stage::enter().await?;
-    stage.granted(&registry("register", registration("alices").to_string()).by("alice")).await?;
+    stage.granted(&registry("register", registration("alices").to_string()).by(ALICE)).await?;
     let node = |protocol: u32, id: &str| {
         let mut body = registration(id);
         body["node"] = json!({
@@ -107,24 +108,36 @@ async fn nobody_takes_or_changes_what_is_another_principals() -> Result<()> {
     let status = json!({ "id": "alices", "status": "maintenance" }).to_string();
     let leave_out = "leave `node` out to register an agent without a node of its own";
     for (verb, body, expected) in [
-        ("register", registration("alices").to_string(), taken("alices was registered by alice")),
-        ("register", registration("local").to_string(), taken("local was registered by local")),
+        ("register", registration("alices").to_string(), taken("alices is somebody else's")),
+        ("register", registration("local").to_string(), taken("local is somebody else's")),
         (
             "register",
             node(1, "borrowed"),
             no(NotAllowed, "mallory sent a node's report for borrowed").with_hint(leave_out),
         ),
         ("register", node(2, "mallory"), no(ProtocolMismatch, "they speak protocol 2")),
-        ("update-status", status, no(NotAllowed, "mallory may not set the status of alices")),
-        ("deregister", id("alices"), no(NotAllowed, "mallory may not deregister alices")),
-        ("deregister", id("local"), no(NotAllowed, "mallory may not deregister local")),
-        ("heartbeat", beat("alices"), no(NotAllowed, "mallory may not send heartbeats of alices")),
+        ("update-status", status.clone(), no(AgentNotFound, "alices is not registered")),
+        ("deregister", id("alices"), no(AgentNotFound, "alices is not registered")),
+        ("deregister", id("local"), no(AgentNotFound, "local is not registered")),
+        ("get-agent", id("alices"), no(AgentNotFound, "alices is not registered")),
+        ("relationships", id("alices"), no(AgentNotFound, "alices is not registered")),
+        ("heartbeat", beat("alices"), no(AgentNotFound, "alices is not registered")),
         ("deregister", id("nobody"), no(AgentNotFound, "nobody is not registered")),
         ("get-agent", id("nobody"), no(AgentNotFound, "nobody is not registered")),
         ("relationships", id("nobody"), no(AgentNotFound, "nobody is not registered")),
         ("heartbeat", beat("nobody"), no(AgentNotFound, "nobody is not registered")),
     ] {
-        check(&stage, registry(verb, body), expected).await?;
+        let fault = check(&stage, registry(verb, body), expected).await?;
+        assert!(!format!("{fault:?}").contains("alice "), "it says whose it is: {fault:?}");
+    }
+    // Whoever sees everything is told why not.
+    for (verb, body, says) in [
+        ("update-status", status, "trent may not set the status of alices"),
+        ("deregister", id("alices"), "trent may not deregister alices"),
+        ("deregister", id("local"), "trent may not deregister local"),
+        ("heartbeat", beat("alices"), "trent may not send heartbeats of alices"),
+    ] {
+        check(&stage, registry(verb, body).by(TRENT), no(NotAllowed, says)).await?;
     }
     Ok(())
 }

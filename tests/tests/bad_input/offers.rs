@@ -24,8 +24,8 @@ const OFFERS: &str = "cortex.node.local.task";
 struct Effect(TempDir);
 
 impl Effect {
-    fn new() -> Result<Self> {
-        Ok(Self(tempfile::tempdir()?))
+    fn new(stage: &Stage) -> Result<Self> {
+        Ok(Self(stage.cortex.folder()?))
     }
 
     fn path(&self) -> PathBuf {
@@ -50,6 +50,7 @@ struct Forgery {
     claims: Claims,
     request: Vec<u8>,
     task: String,
+    certificates: Vec<String>,
 }
 
 impl Forgery {
@@ -61,6 +62,7 @@ impl Forgery {
             stranger: Key::unknown(&stage.login),
             request: owner.request(&claims),
             task: cose::task_id(&stage.login, &claims),
+            certificates: cose::certificates(&stage.cortex, &stage.login)?,
             owner,
             claims,
         })
@@ -78,7 +80,10 @@ impl Forgery {
     /// A request of its own for each, so that each has a line of its own in the node's log.
     fn offer(&self, request: &[u8], assignment: &[u8]) -> Value {
         let (request, assignment) = (STANDARD.encode(request), STANDARD.encode(assignment));
-        json!({ "task": self.task, "epoch": 1, "request": request, "assignment": assignment })
+        json!({
+            "task": self.task, "epoch": 1, "request": request, "assignment": assignment,
+            "certificates": self.certificates,
+        })
     }
 }
 
@@ -94,7 +99,7 @@ fn flipped(envelope: &[u8], place: usize) -> Vec<u8> {
 #[tokio::test]
 async fn a_forged_offer_does_not_run_and_the_node_says_why() -> Result<()> {
     let stage = Stage::enter().await?;
-    let effect = Effect::new()?;
+    let effect = Effect::new(&stage)?;
     let cases: [(&str, Forge); 16] = [
         ("UNSIGNED", |_| (Vec::new(), Vec::new())),
         ("UNSIGNED", |it| (it.request.clone(), Vec::new())),
@@ -157,7 +162,7 @@ async fn a_forged_offer_does_not_run_and_the_node_says_why() -> Result<()> {
 #[tokio::test]
 async fn an_assignment_that_is_not_in_the_log_gets_no_go() -> Result<()> {
     let stage = Stage::enter().await?;
-    let effect = Effect::new()?;
+    let effect = Effect::new(&stage)?;
     let forgery = Forgery::new(&stage, &effect)?;
     let assignment = forgery.plane.assignment(&forgery.assigned());
     tell(&stage, OFFERS, forgery.offer(&forgery.request, &assignment).to_string()).await?;
@@ -170,7 +175,7 @@ async fn an_assignment_that_is_not_in_the_log_gets_no_go() -> Result<()> {
 #[tokio::test]
 async fn a_replayed_offer_does_not_run_twice() -> Result<()> {
     let stage = Stage::enter().await?;
-    let effect = Effect::new()?;
+    let effect = Effect::new(&stage)?;
     let mut offers = stage.nats.subscribe(OFFERS).await?;
     stage.nats.flush().await?;
     let path = effect.path().display().to_string();

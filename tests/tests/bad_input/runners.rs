@@ -7,6 +7,7 @@ use schemas::ErrorCode::{
 };
 use serde_json::{Value, json};
 
+use crate::people::TRENT;
 use crate::stage::{DEADLINE, Stage, check, no, scheduler};
 
 const NOBODYS: &str = "0123456789abcdef0123456789abcdef";
@@ -21,9 +22,10 @@ async fn running(stage: &Stage) -> Result<String> {
     Ok(id)
 }
 
+/// The task as its issuer sees it.
 async fn view(stage: &Stage, id: &str) -> Value {
-    let asked = stage.granted(&scheduler("get-task", json!({ "id": id }).to_string())).await;
-    asked.unwrap_or_default()
+    let ask = scheduler("get-task", json!({ "id": id }).to_string()).by(&stage.login.principal);
+    stage.granted(&ask).await.unwrap_or_default()
 }
 
 async fn state(stage: &Stage, id: &str) -> String {
@@ -54,6 +56,8 @@ async fn only_its_node_speaks_of_a_task_and_only_its_people_end_it() -> Result<(
     let task = running(&stage).await?;
     let (owner, epoch) = (stage.login.principal.clone(), 1);
     let not_run = no(NotTheRunner, "another node was given it");
+    let hidden = no(TaskNotFound, "there is no task");
+    let visible = no(NotAllowed, "trent is neither issuer nor subject");
     let nothing_ran = "only the instance that was told to may say that nothing ran";
     for (ask, expected) in [
         (scheduler("start", start(&task, epoch)), not_run),
@@ -64,8 +68,13 @@ async fn only_its_node_speaks_of_a_task_and_only_its_people_end_it() -> Result<(
         // An impostor of the node, or its former life.
         (scheduler("report", report(&task, epoch)).by("local"), no(NotTheRunner, nothing_ran)),
         (scheduler("refuse", refuse(&task, epoch)).by("local"), no(NotTheRunner, nothing_ran)),
-        (scheduler("cancel", id(&task)), no(NotAllowed, "mallory is neither issuer nor subject")),
-        (scheduler("force-lost", id(&task)), no(NotAllowed, "mallory is neither issuer")),
+        // Whoever may not see it is told that there is none, and whoever may, why not.
+        (scheduler("get-task", id(&task)), hidden),
+        (scheduler("why", id(&task)), hidden),
+        (scheduler("cancel", id(&task)), hidden),
+        (scheduler("force-lost", id(&task)), hidden),
+        (scheduler("cancel", id(&task)).by(TRENT), visible),
+        (scheduler("force-lost", id(&task)).by(TRENT), visible),
         (scheduler("force-lost", id(&task)).by(&owner), no(TaskNotLost, "is started, not lost")),
     ] {
         check(&stage, ask, expected).await?;

@@ -1,21 +1,27 @@
 //! Specifications that are signed well and make no sense, and tasks that nobody may or can run.
 
 use anyhow::Result;
+use cortex_tests::{Login, eventually_some};
 use schemas::ErrorCode::{self, NoSuchNode, SpecInvalid, TaskNotPermitted};
 use schemas::protocol::SPEC_BYTES_MAX;
 use serde_json::json;
 
-use crate::cose::{self, Key, submission};
-use crate::stage::{Stage, check, no, registration, registry, scheduler};
+use crate::cose::{self, Key};
+use crate::people::{ALICE, TRENT};
+use crate::stage::{ASKER, Ask, DEADLINE, Stage, check, no, registration, registry, scheduler};
+
+/// A request that is signed and handed in by `login`.
+fn submit(stage: &Stage, login: &Login, (audience, spec): (&str, &str)) -> Result<Ask> {
+    let envelope = Key::owner(login)?.request(&cose::request(login, audience, spec));
+    Ok(scheduler("submit", stage.submission(login, &envelope)?).by(&login.principal))
+}
 
 async fn refused(
     stage: &Stage,
     (audience, spec): (&str, &str),
     (code, says): (ErrorCode, &'static str),
 ) -> Result<()> {
-    let claims = cose::request(&stage.login, audience, spec);
-    let envelope = Key::owner(&stage.login)?.request(&claims);
-    let ask = scheduler("submit", submission(&envelope)).by(&stage.login.principal);
+    let ask = submit(stage, &stage.login, (audience, spec))?;
     check(stage, ask, no(code, says)).await.map(drop)
 }
 
@@ -63,22 +69,28 @@ async fn nobody_waits_for_a_node_that_is_not_there_or_may_not_be_asked() -> Resu
     let stage = Stage::enter().await?;
     let echo = r#"{"work":{"kind":"echo"}}"#;
     refused(&stage, ("node:nowhere", echo), (NoSuchNode, "there is no node nowhere")).await?;
-    // Somebody else's agent, which accepts nobody.
+    // Somebody else's agent, which accepts nobody, not even those who see everything.
     stage.granted(&registry("register", registration("closed").to_string())).await?;
-    let owner = stage.login.principal.clone();
-    let reason = "the manifest of closed does not name";
-    let (mut denied, deadline) = (false, tokio::time::Instant::now() + crate::stage::DEADLINE);
+    let (user, auditor) = (stage.cortex.people.login(ALICE)?, stage.cortex.people.login(TRENT)?);
+    let closed = ("node:closed", echo);
     // The scheduler hears of the agent a moment later.
-    while !denied && tokio::time::Instant::now() < deadline {
-        let claims = cose::request(&stage.login, "node:closed", echo);
-        let envelope = Key::owner(&stage.login)?.request(&claims);
-        let answer = stage.send(&scheduler("submit", submission(&envelope)).by(&owner)).await?;
-        denied = String::from_utf8_lossy(&answer.payload).contains("TASK_NOT_PERMITTED");
+    eventually_some(DEADLINE, || async {
+        let answer = stage.send(&submit(&stage, &user, closed).ok()?).await.ok()?;
+        let text = String::from_utf8_lossy(&answer.payload).into_owned();
+        (!text.contains("NO_SUCH_NODE")).then_some(())
+    })
+    .await?;
+    for (login, reason) in [
+        (user, "the manifest of closed does not name alice"),
+        (auditor, "the manifest of closed does not name trent"),
+    ] {
+        let denied = no(TaskNotPermitted, reason);
+        let fault = check(&stage, submit(&stage, &login, closed)?, denied).await?;
+        assert!(!format!("{fault:?}").contains(ASKER), "it says whose it is: {fault:?}");
+        let can = json!({ "from": login.principal, "to": "closed" }).to_string();
+        let answer = stage.granted(&registry("can-task", can)).await?;
+        assert_eq!(answer["allowed"], false);
+        assert!(answer["reasons"][0].as_str().unwrap_or_default().contains(reason), "{answer}");
     }
-    refused(&stage, ("node:closed", echo), (TaskNotPermitted, reason)).await?;
-    let can = json!({ "from": owner, "to": "closed" }).to_string();
-    let answer = stage.granted(&registry("can-task", can)).await?;
-    assert_eq!(answer["allowed"], false);
-    assert!(answer["reasons"][0].as_str().unwrap_or_default().contains(reason), "{answer}");
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** one test at a time, so that what a check finds in the logs is its own doing.
 
+use std::ops::Deref;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use futures::StreamExt as _;
 use schemas::subject::{LogName, ServiceName};
 use schemas::{ErrorCode, Fault, PrincipalId, strict};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-use crate::anybody;
+use crate::{anybody, cose, people::People};
 
 /// Nothing here should take nearly as long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,12 +26,42 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const ASKER: &str = "mallory";
 
 /// Started by the first test that needs it, and ended by the last.
-static INSTALLATION: Mutex<Weak<Installation>> = Mutex::const_new(Weak::new());
+static INSTALLATION: Mutex<Weak<House>> = Mutex::const_new(Weak::new());
 static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The installation, its people, and a folder in which its runs may write.
+pub(crate) struct House {
+    installation: Installation,
+    pub(crate) people: People,
+    shared: TempDir,
+}
+
+impl House {
+    async fn open() -> Result<Self> {
+        let shared = tempfile::tempdir()?;
+        let share = ["--share".as_ref(), shared.path().as_os_str()];
+        let installation = Installation::start_with(&share).await?;
+        anybody::admit(&installation).await?;
+        let people = People::enrol(&installation).await?;
+        Ok(Self { installation, people, shared })
+    }
+
+    /// A new folder that runs find at the same path.
+    pub(crate) fn folder(&self) -> Result<TempDir> {
+        Ok(tempfile::tempdir_in(self.shared.path())?)
+    }
+}
+
+impl Deref for House {
+    type Target = Installation;
+    fn deref(&self) -> &Installation {
+        &self.installation
+    }
+}
 
 /// The installation, for as long as it is this test's turn; `nats` may speak as anybody.
 pub(crate) struct Stage {
-    pub(crate) cortex: Arc<Installation>,
+    pub(crate) cortex: Arc<House>,
     pub(crate) nats: async_nats::Client,
     pub(crate) login: Login,
     _turn: MutexGuard<'static, ()>,
@@ -97,15 +129,11 @@ impl Ask {
     }
 }
 
-async fn installation() -> Result<Arc<Installation>> {
+async fn house() -> Result<Arc<House>> {
     let mut slot = INSTALLATION.lock().await;
     let cortex = match slot.upgrade() {
         Some(cortex) => cortex,
-        None => {
-            let cortex = Installation::start().await?;
-            anybody::admit(&cortex).await?;
-            Arc::new(cortex)
-        }
+        None => Arc::new(House::open().await?),
     };
     *slot = Arc::downgrade(&cortex);
     Ok(cortex)
@@ -115,13 +143,18 @@ impl Stage {
     /// Waits for this test's turn.
     pub(crate) async fn enter() -> Result<Self> {
         // Held while waiting for the turn, so that whoever is next keeps it running.
-        let cortex = installation().await?;
+        let cortex = house().await?;
         let turn = TURN.lock().await;
         let login = cortex.login()?;
         let creds = anybody::creds(&cortex)?;
         let options = async_nats::ConnectOptions::with_credentials(&creds.to_file())?;
         let nats = options.connect(&login.url).await?;
         Ok(Self { cortex, nats, login, _turn: turn })
+    }
+
+    /// The body of a submission with all certificates that a signature of theirs could need.
+    pub(crate) fn submission(&self, login: &Login, envelope: &[u8]) -> Result<String> {
+        Ok(cose::submission(envelope, &cose::certificates(&self.cortex, login)?))
     }
 
     /// Runs `cortex`.

@@ -129,8 +129,10 @@ async fn output_reaches_the_person_without_any_right_to_its_stream() -> Result<(
 
 #[tokio::test]
 async fn following_sees_output_as_it_appears() -> Result<()> {
-    let cortex = Installation::start().await?;
-    let gate = cortex.home().join("gate");
+    let shared = tempfile::tempdir()?;
+    let share = ["--share".as_ref(), shared.path().as_os_str()];
+    let cortex = Installation::start_with(&share).await?;
+    let gate = shared.path().join("gate");
     let script =
         format!("echo first; until [ -e {} ]; do sleep 0.05; done; echo last", gate.display());
     let seen = cortex.home().join("seen");
