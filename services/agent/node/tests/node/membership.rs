@@ -91,8 +91,9 @@ async fn attack_97_renewing_races_with_the_end_of_a_login_and_no_task_is_lost() 
     let config = cluster.join().await?;
     let certificates = fs::read_to_string(cluster.home().join("issuer.certs"))?;
     let node = cluster.start(config).await?;
+    let before = cluster.authority.inner().renewals;
     let mut ran = 0;
-    while cluster.authority.inner().renewals < 4 {
+    while cluster.authority.inner().renewals < before + 4 {
         let offer = cluster.plane.sign(&echo("hi"), 1);
         let outcome = outcome_of(&cluster, &offer).await?;
         assert_eq!(outcome.verdict, Verdict::Succeeded, "{outcome:?}");
@@ -111,8 +112,9 @@ async fn a_node_that_slept_comes_back_with_its_renewal_credentials() -> Result<(
     let config = cluster.join().await?;
     run_out(&cluster.home()).await?;
     cluster.authority.inner().login_lifetime_s = 3600;
+    let before = cluster.authority.inner().renewals;
     let node = cluster.start(config).await?;
-    assert_eq!(cluster.authority.inner().renewals, 1);
+    assert_eq!(cluster.authority.inner().renewals, before + 1);
     assert!(now_s() + 3000 < login(&cluster.home())?.summary().expires_at_s.unwrap_or_default());
     node.stop().await
 }
@@ -124,6 +126,7 @@ async fn attack_97_a_stale_login_is_renewed_and_the_node_comes_back_by_itself() 
     cluster.authority.inner().login_lifetime_s = 3;
     let away = Fault::new(ErrorCode::Unreachable, "the registry starts");
     let config = cluster.join().await?;
+    let before = cluster.authority.inner().renewals;
     cluster.authority.inner().renew_fault = Some(away);
     let node = cluster.start(config).await?;
     run_out(&cluster.home()).await?;
@@ -133,7 +136,7 @@ async fn attack_97_a_stale_login_is_renewed_and_the_node_comes_back_by_itself() 
     }
     let outcome = outcome_of(&cluster, &cluster.plane.sign(&echo("hi"), 1)).await?;
     assert_eq!(outcome.verdict, Verdict::Succeeded);
-    eventually(SOON, || async { cluster.authority.inner().renewals == 1 }).await?;
+    eventually(SOON, || async { cluster.authority.inner().renewals == before + 1 }).await?;
     node.stop().await
 }
 
@@ -146,11 +149,12 @@ async fn a_node_whose_both_credentials_have_run_out_does_not_get_in() -> Result<
     }
     let mut config = cluster.join().await?;
     config.max_reconnects = Some(1);
+    let before = cluster.authority.inner().renewals;
     run_out(&cluster.home()).await?;
     let ended = Cluster::begin(config).ended.await?;
     let error = ended.expect_err("it got in");
     assert_eq!(error.code(), ErrorCode::PermissionDenied, "{error:?}");
-    assert_eq!(cluster.authority.inner().renewals, 0);
+    assert_eq!(cluster.authority.inner().renewals, before);
     Ok(())
 }
 
