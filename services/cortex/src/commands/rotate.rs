@@ -44,7 +44,7 @@ pub(super) async fn rotate(session: &Session) -> Outcome {
     let OrderAnswer::Rotated { membership } = answer else {
         return Err(Fault::new(ErrorCode::Internal, "the registry answered something else"));
     };
-    take_over(&places, &membership, login)?;
+    take_over(&places, &membership, &login)?;
     note("the old keys have ended; what they signed stays good");
     let said = vec![
         ("principal", context.principal.to_string()),
@@ -59,6 +59,8 @@ struct Places {
     key: PathBuf,
     certificates: PathBuf,
     creds: PathBuf,
+    /// Where the principal renews its login itself.
+    renewal: Option<PathBuf>,
 }
 
 impl Places {
@@ -71,6 +73,7 @@ impl Places {
             key: context.key.clone().ok_or_else(|| missing("key"))?,
             certificates: context.certificates.clone().ok_or_else(|| missing("certificates"))?,
             creds: context.creds.clone().ok_or_else(|| missing("creds"))?,
+            renewal: context.renewal.clone(),
         })
     }
 }
@@ -106,14 +109,22 @@ fn pending_login(path: &Path) -> Result<Nkey, Fault> {
 
 /// Certificates first and the key last: until then the old key and its certificates, which the
 /// registry still knows, can end an interrupted rotation.
-fn take_over(places: &Places, membership: &Membership, login: Nkey) -> Result<(), Fault> {
+fn take_over(places: &Places, membership: &Membership, login: &Nkey) -> Result<(), Fault> {
     let unusable = |error: &dyn std::error::Error| {
         Fault::new(ErrorCode::Internal, format!("the registry's answer is of no use: {error}"))
     };
-    let (jwt, _) = Jwt::parse(&membership.jwt).map_err(|error| unusable(&error))?;
-    let creds = Creds::new(&jwt, login).map_err(|error| unusable(&error))?;
+    let creds = |jwt: &str| {
+        let (jwt, _) = Jwt::parse(jwt).map_err(|error| unusable(&error))?;
+        Creds::new(&jwt, login.clone()).map_err(|error| unusable(&error))
+    };
+    let renewal = creds(&membership.renewal_jwt)?;
+    let creds = creds(&membership.jwt)?;
     let key = read_if_there(&pending(&places.key))?.map(Zeroizing::new);
     let key = key.ok_or_else(|| Fault::new(ErrorCode::Internal, "the new key is gone"))?;
+    // The old one is refused from now on, and nobody comes back with it.
+    if let Some(path) = &places.renewal {
+        write_private(path, renewal.to_file().as_bytes())?;
+    }
     write_private(&places.creds, creds.to_file().as_bytes())?;
     write_private(&places.certificates, (membership.certificates.join("\n") + "\n").as_bytes())?;
     write_private(&places.key, key.as_bytes())?;
@@ -125,3 +136,6 @@ fn take_over(places: &Places, membership: &Membership, login: Nkey) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
