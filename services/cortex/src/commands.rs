@@ -12,6 +12,7 @@ pub mod init;
 pub mod invite;
 pub mod join;
 pub mod key;
+mod line;
 pub mod login;
 mod order;
 mod parse;

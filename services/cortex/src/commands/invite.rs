@@ -41,7 +41,8 @@ Examples:
   cortex invite --name ann --role user              a person
   cortex invite ls                                  who has not come in yet
 
-On the machine: cortex agent join 'LINE'. As the person: cortex login 'LINE'.";
+On the machine: cortex agent join 'LINE'. As the person: cortex login 'LINE'. Where others work on
+the same machine, give both - instead, and the line over standard input.";
 
 /// Whom to let in, and as what.
 #[derive(Debug, Args)]

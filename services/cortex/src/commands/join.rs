@@ -6,7 +6,7 @@ use agent_node::{InviteLine, JoinOptions, Joined};
 use clap::Args;
 use schemas::{Capability, ErrorCode, Fault, manifest::PrincipalPattern};
 
-use super::{Outcome, agent::RunNodeArgs, parse, serve};
+use super::{Outcome, agent::RunNodeArgs, line, parse, serve};
 use crate::{
     cli::Globals,
     home::Home,
@@ -16,7 +16,8 @@ use crate::{
 /// The line, and what the machine says about itself.
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// What `cortex invite --name NODE` printed.
+    /// What `cortex invite --name NODE` printed; - reads it from standard input, where nobody else on
+    /// this machine sees it.
     line: String,
     /// Where keys, credentials, settings and state of the node are kept.
     #[arg(long, value_name = "DIR")]
@@ -43,6 +44,7 @@ pub struct JoinArgs {
 
 pub(super) async fn join(globals: &Globals, args: JoinArgs) -> Outcome {
     let JoinArgs { line, dir, can, label, accept, can_task, slots, run } = args;
+    let line = line::given(line)?;
     let home = match dir {
         Some(dir) => dir,
         None => usual_place(&line)?,

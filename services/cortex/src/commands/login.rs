@@ -14,7 +14,7 @@ use schemas::{
     subject::ServiceName::Registry,
 };
 
-use super::{Outcome, serve::chain, session::now};
+use super::{Outcome, line, serve::chain, session::now};
 use crate::{
     cli::Globals,
     context::{Context, Contexts},
@@ -28,7 +28,8 @@ const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 /// The line, and what to call the context.
 #[derive(Debug, Args)]
 pub struct LoginArgs {
-    /// What `cortex invite --name YOU --role ROLE` printed.
+    /// What `cortex invite --name YOU --role ROLE` printed; - reads it from standard input, where
+    /// nobody else on this machine sees it.
     line: String,
     /// Name of the context; the cluster's when absent.
     #[arg(long, value_name = "NAME")]
@@ -38,6 +39,7 @@ pub struct LoginArgs {
 pub(super) async fn login(globals: &Globals, args: LoginArgs) -> Outcome {
     let home = Home::from_environment()?;
     let LoginArgs { line, name } = args;
+    let line = line::given(line)?;
     let invited = agent_node::InviteLine::parse(&line)
         .map_err(|error| Fault::new(ErrorCode::InvalidValue, error.to_string()))?;
     let place = home.members().join(format!("{}-{}", invited.cluster, invited.principal));
