@@ -7,6 +7,8 @@ use super::keys::COUNTS_AFTER_END_S;
 
 /// Most tokens of one principal that have not run out, revoked ones included.
 pub const TOKENS_LIVING_MAX: usize = 100;
+/// Most tokens of one principal that are remembered, those that have run out included.
+pub(crate) const TOKENS_KEPT_MAX: usize = 400;
 
 /// Everything that is remembered of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use schemas::{
 };
 
 use super::{cast::*, *};
-use crate::{Deed, MembershipQuestion, TOKENS_LIVING_MAX, TokenTerms};
+use crate::{Deed, MembershipQuestion, TOKENS_LIVING_MAX, TokenTerms, principals::TOKENS_KEPT_MAX};
 
 const TOKEN: &str = "0000000000000000000000000000000a";
 
@@ -93,6 +93,20 @@ fn one_principal_has_so_many_tokens_and_no_more() {
     };
     let given: Vec<_> = (1..=TOKENS_LIVING_MAX).map(|n| created_with("alice", number(n))).collect();
     let next = number(TOKENS_LIVING_MAX + 1);
+    check_order(&given, "alice", create(next.clone()), Err(ErrorCode::NotAllowed));
+    check_order(&given[1..], "alice", create(next.clone()), Ok(vec![created_with("alice", next)]));
+}
+
+#[test]
+fn short_tokens_are_not_made_without_end() {
+    let short = |n: usize| TokenTerms {
+        token: format!("{n:032x}"),
+        key: key_id("token", u8::try_from(n % 256).unwrap()),
+        expires_at: Timestamp(NOW_MS - 1),
+        ..terms("alice")
+    };
+    let given: Vec<_> = (1..=TOKENS_KEPT_MAX).map(|n| created_with("alice", short(n))).collect();
+    let next = TokenTerms { key: key_id("next", 0), token: "f".repeat(32), ..terms("alice") };
     check_order(&given, "alice", create(next.clone()), Err(ErrorCode::NotAllowed));
     check_order(&given[1..], "alice", create(next.clone()), Ok(vec![created_with("alice", next)]));
 }

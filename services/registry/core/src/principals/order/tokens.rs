@@ -12,12 +12,12 @@ use schemas::{
 use super::{Bench, Verdict, check_hex_id, check_text};
 use crate::{
     Rejection,
-    principals::{Refusal, TOKENS_LIVING_MAX},
+    principals::{Refusal, TOKENS_LIVING_MAX, token::TOKENS_KEPT_MAX},
 };
 
 /// Largest sealed key and largest certificate of a token, in characters of base64.
 const SEALED_BYTES_MAX: usize = 1024;
-const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 
 /// A token, with what its certificate says after it was verified: the signer of the order vouches
 /// for the token's key, within bounds.
@@ -55,11 +55,7 @@ impl Bench<'_> {
         if principals.holder(key).is_some() || tokens().any(|token| token.view.key == key) {
             return Err(Refusal::KeyUsedBefore { key }.into());
         }
-        let mine = tokens().filter(|token| token.view.owner == self.signer.id);
-        if TOKENS_LIVING_MAX <= mine.filter(|token| self.now < token.view.expires_at).count() {
-            let what = "tokens that have not run out";
-            return Err(Refusal::TooMany { what, limit: TOKENS_LIVING_MAX }.into());
-        }
+        self.check_room_for_token()?;
         let view = TokenView {
             token: id.clone(),
             name: terms.name.clone(),
@@ -76,6 +72,24 @@ impl Bench<'_> {
             certificate: terms.certificate.clone(),
             sealed: terms.sealed.clone(),
         }]))
+    }
+
+    /// Tokens that have run out are remembered for as long as what was signed with them can count,
+    /// so short ones must not be made without end either.
+    fn check_room_for_token(&self) -> Result<(), Refusal> {
+        let tokens = self.state.principals().tokens();
+        let mine = tokens.filter(|token| token.view.owner == self.signer.id);
+        let mine: Vec<_> = mine.filter(|token| token.can_count(self.now)).collect();
+        let living = mine.iter().filter(|token| self.now < token.view.expires_at).count();
+        if TOKENS_LIVING_MAX <= living {
+            let what = "tokens that have not run out";
+            return Err(Refusal::TooMany { what, limit: TOKENS_LIVING_MAX });
+        }
+        if TOKENS_KEPT_MAX <= mine.len() {
+            let what = "tokens of the last month and of now";
+            return Err(Refusal::TooMany { what, limit: TOKENS_KEPT_MAX });
+        }
+        Ok(())
     }
 
     fn check_terms(&self, terms: &TokenTerms) -> Result<(), Rejection> {
