@@ -146,6 +146,11 @@ impl Principal {
         self.current(now).any(|key| key.offer.purpose == purpose)
     }
 
+    /// Whether it has another key than `id` to sign orders with.
+    pub(super) fn can_order_without(&self, id: KeyId, now: Timestamp) -> bool {
+        self.current(now).any(|key| key.id != id && key.offer.purpose == KeyPurpose::TaskIssuer)
+    }
+
     pub(super) fn keys_that_count(&self, now: Timestamp) -> usize {
         self.keys.iter().filter(|key| key.can_count(now)).count()
     }

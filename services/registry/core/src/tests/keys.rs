@@ -1,6 +1,6 @@
 //! Whose order counts, and how keys are replaced and taken out of use.
 
-use schemas::key::KeyPurpose;
+use schemas::{key::KeyPurpose, principal::UserRole};
 
 use super::{cast::*, *};
 use crate::{Deed, Effect, MembershipQuestion, Offer, RosterContent};
@@ -102,6 +102,19 @@ fn a_rotation_brings_new_keys_of_the_same_purposes() {
 }
 
 #[test]
+fn the_last_admin_keeps_a_key_to_sign_with() {
+    check_order(&[], "root", revoke("root", 0), Err(ErrorCode::NotAllowed));
+    let admin = RegistryEvent::RoleSet { person: id("bob"), role: UserRole::Admin, by: id("root") };
+    let then = RegistryEvent::KeyRevoked {
+        principal: id("root"),
+        key: key_id("root", 0),
+        by: id("root"),
+        reason: "lost".to_owned(),
+    };
+    check_order(&[admin], "root", revoke("root", 0), Ok(vec![then]));
+}
+
+#[test]
 fn a_key_is_revoked_by_its_holder_the_holders_owner_and_admins() {
     for (signer, name) in [("bob", "bob"), ("alice", "bound"), ("root", "web")] {
         let then = RegistryEvent::KeyRevoked {
@@ -152,11 +165,8 @@ fn the_roster_names_revoked_keys_and_those_who_oversee_and_ascends() {
         let notice = schemas::agent::RosterNotice { version: after.version };
         assert!(effects.contains(&Effect::AnnounceRoster(notice)), "{effects:?}");
     }
-    let demoted = RegistryEvent::RoleSet {
-        person: id("olga"),
-        role: schemas::principal::UserRole::User,
-        by: id("root"),
-    };
+    let demoted =
+        RegistryEvent::RoleSet { person: id("olga"), role: UserRole::User, by: id("root") };
     assert_eq!(roster("bob", &[demoted]).overseers, [id("root")]);
     let fault = ask_as("web", &[evicted("web")], Question::Membership(MembershipQuestion::Roster));
     assert_eq!(fault.unwrap_err().code, ErrorCode::PrincipalOut);

@@ -1,6 +1,10 @@
 //! Who may replace keys and take them out of use.
 
-use schemas::{key::KeyId, principal::PrincipalKind, registry::RegistryEvent};
+use schemas::{
+    key::{KeyId, KeyPurpose},
+    principal::PrincipalKind,
+    registry::RegistryEvent,
+};
 
 use super::{Bench, Verdict, check_text};
 use crate::{
@@ -25,6 +29,11 @@ impl Bench<'_> {
         }
         if key.revoked_at.is_some() {
             return Ok(Verdict::done(Vec::new()));
+        }
+        if key.certified.offer.purpose == KeyPurpose::TaskIssuer
+            && !holder.can_order_without(id, self.now)
+        {
+            self.check_admin_remains(holder)?;
         }
         Ok(Verdict::done(vec![RegistryEvent::KeyRevoked {
             principal: holder.id.clone(),

@@ -90,7 +90,8 @@ impl Bench<'_> {
         Some(RegistryEvent::AgentDeregistered { agent, by })
     }
 
-    fn check_admin_remains(&self, target: &Principal) -> Result<(), Refusal> {
+    /// Refuses to take the last admin away who may sign.
+    pub(super) fn check_admin_remains(&self, target: &Principal) -> Result<(), Refusal> {
         let is_admin = target.is_active() && target.role == Some(UserRole::Admin);
         if is_admin && !self.state.principals().has_admin_besides(&target.id) {
             return Err(Refusal::LastAdmin { person: target.id.clone() });
