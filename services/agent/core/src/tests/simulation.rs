@@ -1,6 +1,9 @@
 //! Random orders of everything that can happen, restarts included: the invariants hold in all.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use schemas::{
@@ -28,6 +31,8 @@ struct World {
     begun: BTreeMap<RunKey, u32>,
     reported: Vec<(RunKey, Verdict)>,
     pending_reports: Vec<RunKey>,
+    /// What the scheduler has an outcome of.
+    settled: BTreeSet<RunKey>,
 }
 
 impl World {
@@ -44,6 +49,7 @@ impl World {
             begun: BTreeMap::new(),
             reported: Vec::new(),
             pending_reports: Vec::new(),
+            settled: BTreeSet::new(),
         }
     }
 
@@ -110,15 +116,19 @@ impl World {
         }
     }
 
-    /// The scheduler's rule: a go only for the instance that holds the start.
+    /// The scheduler's rule: a go only for the instance that holds the start, and none once it knows
+    /// how the task ended.
     fn answer(&mut self, pick: usize) {
         if self.asked.is_empty() {
             return;
         }
         let request = self.asked.remove(pick % self.asked.len());
         let key = RunKey { task: request.task.clone(), epoch: request.epoch };
+        let finished = self.settled.contains(&key);
         let holder = self.granted.entry(key).or_insert_with(|| request.instance.clone());
-        let decision = if *holder == request.instance {
+        let decision = if finished {
+            StartDecision::StandDown { code: ErrorCode::TaskFinished }
+        } else if *holder == request.instance {
             StartDecision::Go {}
         } else {
             StartDecision::StandDown { code: ErrorCode::NotTheRunner }
@@ -138,6 +148,7 @@ impl World {
     fn answer_report(&mut self, heard: bool) {
         if let Some(key) = self.pending_reports.pop() {
             let input = if heard {
+                self.settled.insert(key.clone());
                 Input::ReportAnswered(key)
             } else {
                 Input::ReportFailed(key, unreachable())
