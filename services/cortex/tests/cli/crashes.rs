@@ -45,7 +45,7 @@ fn when_the_supervisor_is_killed_its_children_end_and_the_next_goes_on() {
 #[test]
 fn when_all_are_killed_at_once_every_task_still_ends_once() {
     let mut cortex = Cortex::up();
-    let effects = cortex.home.path().join("effects");
+    let effects = cortex.shared().join("effects");
     File::create(&effects).unwrap();
     let submit = |n: usize| {
         let line = format!("echo {n} >> {}", effects.display());

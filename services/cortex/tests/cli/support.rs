@@ -35,8 +35,10 @@ impl Cortex {
 
     /// Starts everything and waits until it is ready.
     pub(crate) fn start(&mut self) {
+        std::fs::create_dir_all(self.shared()).unwrap();
         let mut child = self
-            .command(&["up", "--supervised", "--nats-port", "0", "-o", "json"])
+            .command(&["up", "--supervised", "--nats-port", "0", "-o", "json", "--share"])
+            .arg(self.shared())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -46,6 +48,11 @@ impl Cortex {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert_eq!(ready, "{\n", "`cortex up` did not become ready");
         self.up = Some(child);
+    }
+
+    /// The folder that runs are given.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.home.path().join("shared")
     }
 
     /// `cortex` with these arguments, on this home.

@@ -12,7 +12,7 @@ use crate::support::{Cortex, Ran, eventually};
 #[test]
 fn output_appears_while_the_task_runs_and_long_output_is_whole() {
     let cortex = Cortex::up();
-    let fifo = cortex.home.path().join("go");
+    let fifo = cortex.shared().join("go");
     let line = format!("mkfifo {0}; echo first; cat {0}; echo last", fifo.display());
     let mut child = cortex
         .command(&["run", "--on", "local", "--", "sh", "-c", &line])
