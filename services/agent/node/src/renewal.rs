@@ -37,9 +37,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// may be wrong about what has run out.
 const AWAY_MAX: Duration = Duration::from_secs(20);
 /// How long one request may take with the client's own retries.
-const ATTEMPT: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(5);
 /// Pause after an attempt that nobody answered.
-const PAUSE_UNANSWERED: Duration = Duration::from_secs(5);
+const PAUSE_UNANSWERED: Duration = Duration::from_secs(2);
 /// Pause after somebody said no: a person has to change something first.
 const PAUSE_REFUSED: Duration = Duration::from_secs(300);
 
