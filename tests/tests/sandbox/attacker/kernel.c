@@ -14,18 +14,22 @@
 
 extern char **environ;
 
-/* Outside, a user without rights needs a namespace to be allowed to try. */
-static void try_to_gain_rights(void) {
-    if (geteuid() != 0)
-        unshare(CLONE_NEWUSER | CLONE_NEWNS);
+/* Outside, a user without rights needs a namespace to be allowed to try. Whoever is root needs one
+ * as well, for else the act would change the host: without one it is not even tried. */
+static int try_to_gain_rights(void) {
+    if (geteuid() == 0)
+        return outcome(unshare(CLONE_NEWNS));
+    unshare(CLONE_NEWUSER | CLONE_NEWNS);
+    return 0;
 }
 
 static int mount_something(char **it) {
     (void)it;
-    try_to_gain_rights();
+    int error = try_to_gain_rights();
+    if (error)
+        return error;
     mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
-    int error = outcome(mount("none", "/proc", "tmpfs", 0, NULL));
-    return error;
+    return outcome(mount("none", "/proc", "tmpfs", 0, NULL));
 }
 
 static int open_file_system(char **it) {
