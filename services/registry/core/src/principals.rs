@@ -22,7 +22,10 @@ mod token;
 
 pub use denials::BROKER_ADMIN;
 pub use grant::{Grant, InviteGrant, RosterContent, SealedToken};
+pub(crate) use invitation::AGENTS_OF_USER_MAX;
 pub use invitation::{INVITES_OPEN_MAX, Invitation, Redeemed};
+#[cfg(test)]
+pub(crate) use keys::KEYS_MAX;
 pub(crate) use keys::KeyChange;
 pub use keys::{Key, Offer, OfferedKey};
 pub use order::{Deed, PutOut, SignedOrder, TokenTerms};

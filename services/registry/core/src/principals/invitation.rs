@@ -14,6 +14,9 @@ use super::{Offer, Principal};
 
 /// Most invites of one principal that can be open at a time.
 pub const INVITES_OPEN_MAX: usize = 256;
+/// Most agents of somebody who is a user and no more that they can let in, those that are out
+/// included: whoever was in is remembered for ever, with a login and keys that others are told of.
+pub(crate) const AGENTS_OF_USER_MAX: usize = 256;
 /// How long an invite that has run out is told from one that never was, in milliseconds (a day).
 pub(super) const INVITE_KEPT_MS: u64 = 24 * 3600 * 1000;
 

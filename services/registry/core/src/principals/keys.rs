@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Principal, Principals, Refusal};
 
 /// Most keys of one principal that can still count for something.
-const KEYS_MAX: usize = 256;
+pub(crate) const KEYS_MAX: usize = 64;
 /// How long after the end of its certificate what a key signed can still count, in seconds: the
 /// longest life of a request and a day.
 pub(super) const COUNTS_AFTER_END_S: u64 = 31 * 24 * 3600;
@@ -164,7 +164,9 @@ impl OfferFor<'_> {
         if !keeps && principals.logins.contains_key(&offer.login) {
             return Err(Refusal::LoginUsedBefore { login: offer.login.clone() });
         }
-        let counting = self.present.map_or(0, |it| it.keys_that_count(self.now));
+        // Whoever comes back brings new keys, and those from before stay on the roster.
+        let before = principals.get(self.principal);
+        let counting = before.map_or(0, |it| it.keys_that_count(self.now));
         if KEYS_MAX < counting + offer.keys.len() {
             let what = "keys that still count for something";
             return Err(Refusal::TooMany { what, limit: KEYS_MAX });

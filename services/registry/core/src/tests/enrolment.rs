@@ -8,7 +8,7 @@ use schemas::{
 };
 
 use super::{cast::*, *};
-use crate::{ABUSES_RECORDED_MAX, Deed, Grant, Offer};
+use crate::{ABUSES_RECORDED_MAX, Deed, Grant, Offer, principals::KEYS_MAX};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -141,6 +141,16 @@ fn attack_93_no_key_and_no_login_is_certified_twice() {
     let login_again = Offer { login: login("new", 1), ..offer("new", 2) };
     check(&again, &now(), &redeem(login_again), Err(ErrorCode::KeyNotValid));
     check(&again, &now(), &redeem(offer("new", 2)), Ok(came_in("new", 2)));
+}
+
+#[test]
+fn whoever_comes_back_again_and_again_has_so_many_keys_and_no_more() {
+    let number = |n: usize| u8::try_from(n + 2).unwrap();
+    let life = |n: usize| [invite_made("new", "alice"), redeemed("new", number(n)), evicted("new")];
+    let lives = |n: usize| (0..n).flat_map(life).chain(invited()).collect::<Vec<_>>();
+    let next = || redeem(offer("new", 1));
+    check(&lives(KEYS_MAX), &now(), &next(), Err(ErrorCode::NotAllowed));
+    check(&lives(KEYS_MAX - 1), &now(), &next(), Ok(came_in("new", 1)));
 }
 
 #[test]

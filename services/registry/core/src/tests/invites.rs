@@ -3,10 +3,11 @@
 use schemas::{
     enrolment::{GetInvitesAnswer, Invite, InviteState},
     principal::{PrincipalKind, UserRole},
+    registry::Seat,
 };
 
 use super::{cast::*, *};
-use crate::{Deed, INVITES_OPEN_MAX, MembershipQuestion};
+use crate::{Deed, INVITES_OPEN_MAX, MembershipQuestion, principals::AGENTS_OF_USER_MAX};
 
 fn deed(invite: Invite) -> Deed {
     Deed::Invite(Box::new(invite))
@@ -138,6 +139,28 @@ fn one_principal_has_so_many_open_invites_and_no_more() {
     let one_less = &given[1..];
     let next = number(INVITES_OPEN_MAX);
     check_order(one_less, "alice", deed(next.clone()), Ok(vec![made(next, "alice")]));
+}
+
+#[test]
+fn a_user_lets_in_so_many_agents_and_those_that_are_out_count() {
+    let agent = |n: usize| Seat {
+        id: id(&format!("m-{n}")),
+        owner: id("alice"),
+        login: format!("U{n}"),
+        keys: Vec::new(),
+        ..seat("m", PrincipalKind::Agent)
+    };
+    let out = |n: usize| evicted(&format!("m-{n}"));
+    // One is of the cast.
+    let seats: Vec<_> = (1..AGENTS_OF_USER_MAX).map(agent).map(seated).collect();
+    let given: Vec<_> = seats.into_iter().chain((1..9).map(out)).collect();
+    refused(&given, "alice", invite("new"), ErrorCode::NotAllowed);
+    let back = invite("m-1");
+    check_order(&given, "alice", deed(back.clone()), Ok(vec![made(back, "alice")]));
+    let by_olga = Invite { owner: Some(id("alice")), ..invite("new") };
+    check_order(&given, "olga", deed(by_olga.clone()), Ok(vec![made(by_olga, "olga")]));
+    let first = &given[1..AGENTS_OF_USER_MAX - 1];
+    check_order(first, "alice", deed(invite("new")), Ok(vec![invite_made("new", "alice")]));
 }
 
 #[test]

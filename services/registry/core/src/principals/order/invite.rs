@@ -12,7 +12,7 @@ use super::{Bench, Verdict, check_hex_id, people::check_not_banned};
 use crate::{
     Answer, Rejection,
     principals::{
-        INVITES_OPEN_MAX, InviteGrant, OVERSEERS_MAX, Refusal,
+        AGENTS_OF_USER_MAX, INVITES_OPEN_MAX, InviteGrant, OVERSEERS_MAX, Refusal,
         admission::{active, is_reserved},
     },
 };
@@ -125,6 +125,13 @@ impl Bench<'_> {
         if INVITES_OPEN_MAX <= mine.filter(|it| it.is_unused(self.now)).count() {
             let what = "open invites of one principal";
             return Err(Refusal::TooMany { what, limit: INVITES_OPEN_MAX });
+        }
+        let agents = principals.iter().filter(|it| it.kind == PrincipalKind::Agent);
+        let owned = agents.filter(|it| it.owner == self.signer.id).count();
+        let returns = principals.get(&invite.principal).is_some();
+        if self.role() == Some(UserRole::User) && AGENTS_OF_USER_MAX <= owned && !returns {
+            let what = "agents that a user lets in; operators may let in more for them";
+            return Err(Refusal::TooMany { what, limit: AGENTS_OF_USER_MAX });
         }
         let oversees = |role: Option<UserRole>| role.is_some_and(UserRole::tasks_everything);
         let invited = principals.invites().filter(|it| it.is_unused(self.now));
