@@ -4,6 +4,7 @@
 //! **Invariant:** no child outlives its supervisor by more than a few seconds, however it died.
 
 mod child;
+mod denials;
 mod detach;
 mod guard;
 mod launch;

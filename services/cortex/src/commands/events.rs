@@ -7,6 +7,7 @@ use client::StartAt;
 use schemas::{
     Cursor, Fault,
     feed::{EVENTS_VERB, EventsAnswer, EventsRequest, FeedEvent},
+    registry::{DeniedAction, RegistryEvent},
     subject::ServiceName,
 };
 
@@ -65,6 +66,55 @@ pub(super) async fn show(globals: &Globals, args: EventsArgs) -> Outcome {
 
 fn print(session: &Session, event: &FeedEvent) -> Result<(), Fault> {
     let FeedEvent { cursor, at, principal, kind, id, event: body, .. } = event;
-    let line = format!("{cursor}  {at}  {principal}  {kind} {id}  {}", body.get());
+    let said = in_words(body.get()).unwrap_or_else(|| body.get().to_owned());
+    let line = format!("{cursor}  {at}  {principal}  {kind} {id}  {said}");
     session.printer.show_line(event, &clean(&line))
 }
+
+/// What the broker forbade, as people say it; other events are shown as they are.
+fn in_words(body: &str) -> Option<String> {
+    match serde_json::from_str(body).ok()? {
+        RegistryEvent::AccessDenied { principal, login, action, subject, count, since, .. } => {
+            let who = match (principal, login.as_str()) {
+                (Some(principal), _) => principal.to_string(),
+                (None, "") => "somebody".to_owned(),
+                (None, login) => format!("somebody with login {login}"),
+            };
+            let what = match action {
+                DeniedAction::Publish => format!("may not publish to {subject}"),
+                DeniedAction::Subscribe => format!("may not subscribe to {subject}"),
+                DeniedAction::Login => format!("may not log in from {subject}"),
+            };
+            let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+            Some(format!("denied: {who} {what} ({times} since {since})"))
+        }
+        RegistryEvent::DenialsSuppressed { count, .. } => {
+            Some(format!("denied: {count} more, too many to tell of each"))
+        }
+        RegistryEvent::AgentRegistered { .. }
+        | RegistryEvent::AgentStatusChanged { .. }
+        | RegistryEvent::AgentStatusSet { .. }
+        | RegistryEvent::AgentStatusReleased { .. }
+        | RegistryEvent::AgentArchived { .. }
+        | RegistryEvent::AgentDeregistered { .. }
+        | RegistryEvent::AgentShared { .. }
+        | RegistryEvent::AgentUnshared { .. }
+        | RegistryEvent::PrincipalSeated { .. }
+        | RegistryEvent::OrderTaken { .. }
+        | RegistryEvent::InviteMade { .. }
+        | RegistryEvent::InviteRedeemed { .. }
+        | RegistryEvent::EnrolmentConfirmed { .. }
+        | RegistryEvent::InviteAbused { .. }
+        | RegistryEvent::KeysRotated { .. }
+        | RegistryEvent::KeysRenewed { .. }
+        | RegistryEvent::KeyRevoked { .. }
+        | RegistryEvent::PrincipalEvicted { .. }
+        | RegistryEvent::PrincipalBanned { .. }
+        | RegistryEvent::RoleSet { .. }
+        | RegistryEvent::TokenCreated { .. }
+        | RegistryEvent::TokenRevoked { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

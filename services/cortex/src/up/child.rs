@@ -14,7 +14,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::log::{Log, pump};
+use super::{
+    denials::Denials,
+    log::{Log, pump},
+};
 use crate::signals::send_if_there;
 
 /// A program that `up` keeps running.
@@ -42,7 +45,8 @@ pub(crate) struct Running {
 }
 
 impl Program {
-    pub(crate) fn spawn(&self) -> Result<Running, Fault> {
+    /// Starts it; `denials` hears what it writes.
+    pub(crate) fn spawn(&self, denials: Option<&Denials>) -> Result<Running, Fault> {
         let (program, arguments) = self.argv.split_first().ok_or_else(|| {
             Fault::new(ErrorCode::Internal, format!("{} has nothing to run", self.name))
         })?;
@@ -62,10 +66,11 @@ impl Program {
             })?;
         let log = Log::open(&self.log)?.shared();
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(pump(self.name.to_owned(), stdout, log.clone()));
+            let ear = denials.cloned();
+            tokio::spawn(pump(self.name.to_owned(), stdout, log.clone(), ear));
         }
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(pump(self.name.to_owned(), stderr, log));
+            tokio::spawn(pump(self.name.to_owned(), stderr, log, denials.cloned()));
         }
         let lifeline = child.stdin.take();
         Ok(Running { child, _lifeline: lifeline })

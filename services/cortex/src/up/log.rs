@@ -9,6 +9,7 @@ use std::{
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
+use super::denials::{Denials, Heard};
 use crate::{
     files::{FileError, make_private_dir},
     output::note,
@@ -59,7 +60,13 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Writes what comes into the log until it ends; warnings are shown with the process's name.
-pub(crate) async fn pump(name: String, from: impl AsyncRead + Unpin, log: Arc<Mutex<Log>>) {
+/// `denials` hears the lines of the broker.
+pub(crate) async fn pump(
+    name: String,
+    from: impl AsyncRead + Unpin,
+    log: Arc<Mutex<Log>>,
+    denials: Option<Denials>,
+) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     loop {
@@ -69,13 +76,23 @@ pub(crate) async fn pump(name: String, from: impl AsyncRead + Unpin, log: Arc<Mu
             Ok(_) => (),
         }
         let text = String::from_utf8_lossy(&line);
-        if is_warning(&text) {
+        if is_shown(&text, denials.as_ref()) {
             note(&format!("{name} | {}", text.trim_end()));
         }
         let written = log.lock().unwrap_or_else(PoisonError::into_inner).write(&text);
         if let Err(error) = written {
             note(&format!("{name} | its log cannot be written: {error}"));
         }
+    }
+}
+
+/// Whether people see a line. Of what the broker forbids they see each thing once: whoever tries it
+/// must not fill their screen.
+fn is_shown(line: &str, denials: Option<&Denials>) -> bool {
+    match denials.and_then(|denials| denials.hear(line)) {
+        Some(Heard::First) => true,
+        Some(Heard::Again | Heard::Suppressed) => false,
+        None => is_warning(line),
     }
 }
 
@@ -100,14 +117,30 @@ pub(crate) fn tail(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    async fn pump_into(path: &Path, from: &[u8]) {
+        pump("x".into(), from, Log::open(path).unwrap().shared(), None).await;
+    }
+
     #[tokio::test]
     async fn everything_is_kept_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("logs/x.log");
-        pump("x".into(), b"one\ntwo".as_slice(), Log::open(&path).unwrap().shared()).await;
-        pump("x".into(), b"\nthree\n".as_slice(), Log::open(&path).unwrap().shared()).await;
+        pump_into(&path, b"one\ntwo").await;
+        pump_into(&path, b"\nthree\n").await;
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
         assert_eq!(tail(&path), "one\ntwo\nthree");
+    }
+
+    #[test]
+    fn of_what_the_broker_forbids_each_thing_is_shown_once() {
+        let denials = Denials::default();
+        let line = |subject: &str| {
+            format!("[7] [ERR] ::1:9 - cid:4 - \"x\" - Publish Violation - Subject \"{subject}\"\n")
+        };
+        for (subject, shown) in [("a", true), ("a", false), ("b", true), ("a", false)] {
+            assert_eq!(is_shown(&line(subject), Some(&denials)), shown, "{subject}");
+            assert!(is_shown(&line(subject), None), "of another process it is any warning");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     UpArgs,
+    denials::Denials,
     launch::Ground,
     logins::Logins,
     port, ready,
@@ -95,7 +96,9 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
     let board = Board::new(home, record);
     let logins = Logins::open(home, &material, args.login_lifetime_s)?;
     let renewals = tokio::spawn(logins.clone().keep());
-    let mut crew = Crew::new(board.clone(), logins);
+    let denials = Denials::default();
+    let reporter = denials.report(ground.admin());
+    let mut crew = Crew::new(board.clone(), logins, denials);
     let started = start_all(&ground, args, &mut crew, &mut stop).await;
     let ended = match started {
         Ok(Progress::Stopped) => Ok(()),
@@ -112,8 +115,12 @@ async fn run_in(globals: &Globals, args: &UpArgs, home: &HomeOfUp) -> Outcome {
     if ended.is_ok() {
         note("stopping");
     }
+    let stopped = async {
+        reporter.finish().await;
+        crew.stop().await;
+    };
     tokio::select! {
-        () = crew.stop() => (),
+        () = stopped => (),
         _ = tokio::signal::ctrl_c() => {
             note("leaving at once; what still runs ends by itself within seconds");
         }

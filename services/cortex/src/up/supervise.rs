@@ -11,6 +11,7 @@ use tokio::{
 
 use super::{
     child::{Program, Stopped},
+    denials::Denials,
     launch::BROKER,
     log,
     logins::Logins,
@@ -55,6 +56,7 @@ impl Board {
 pub(crate) struct Crew {
     board: Board,
     logins: Logins,
+    denials: Denials,
     keepers: Vec<Keeper>,
     giving_up: mpsc::UnboundedSender<Fault>,
     given_up: mpsc::UnboundedReceiver<Fault>,
@@ -67,9 +69,9 @@ struct Keeper {
 }
 
 impl Crew {
-    pub(crate) fn new(board: Board, logins: Logins) -> Self {
+    pub(crate) fn new(board: Board, logins: Logins, denials: Denials) -> Self {
         let (giving_up, given_up) = mpsc::unbounded_channel();
-        Self { board, logins, keepers: Vec::new(), giving_up, given_up }
+        Self { board, logins, denials, keepers: Vec::new(), giving_up, given_up }
     }
 
     /// Whether a principal may log in.
@@ -90,7 +92,12 @@ impl Crew {
         });
         let (stop, stopped) = watch::channel(false);
         let name = program.name;
-        let around = Around { board: self.board.clone(), logins: self.logins.clone() };
+        let around = Around {
+            board: self.board.clone(),
+            logins: self.logins.clone(),
+            // Nobody else knows what was forbidden.
+            denials: (name == BROKER).then(|| self.denials.clone()),
+        };
         let keeping = keep(program, around, stopped, self.giving_up.clone());
         self.keepers.push(Keeper { name, stop, task: tokio::spawn(keeping) });
     }
@@ -118,6 +125,7 @@ impl Crew {
 struct Around {
     board: Board,
     logins: Logins,
+    denials: Option<Denials>,
 }
 
 async fn keep(
@@ -146,7 +154,7 @@ enum Life {
 /// One life of a program, and the wait before the next.
 async fn live(
     program: &Program,
-    Around { board, logins }: &Around,
+    Around { board, logins, denials }: &Around,
     stop: &mut watch::Receiver<bool>,
     restarts: &mut Restarts,
 ) -> Result<Life, Fault> {
@@ -156,7 +164,7 @@ async fn live(
     }
     // Nobody starts with a login that ended while the machine slept.
     logins.renew_due();
-    let mut running = program.spawn()?;
+    let mut running = program.spawn(denials.as_ref())?;
     let began = Instant::now();
     let (pid, count) = (running.pid(), restarts.count());
     board.process(program.name, |process| {
