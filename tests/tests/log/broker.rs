@@ -4,13 +4,15 @@ use std::path::Path;
 
 use async_nats::Client;
 use client::Credentials;
-use cortex::authority::{Authority, OperatorPlace};
+use cortex::authority::{Authority, OperatorPlace, User};
+use cortex::home::Home;
 use cortex_tests::{Guarded, NatsServer, eventually_some};
 use jetstream_config::broker::{BrokerError, DurabilityProof, check_broker};
-use jetstream_config::server_config::{ServerConfig, render};
+use jetstream_config::server_config::{Operator, ServerConfig, render};
 use jetstream_config::streams::{self, Replicas};
 use jetstream_config::{Destructive, apply};
 use schemas::PrincipalId;
+use schemas::enrolment::LOGIN_LIFETIME_S;
 use tempfile::TempDir;
 use trust::nats::Role;
 
@@ -32,10 +34,11 @@ struct Keys {
 impl Keys {
     fn make() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let keys = dir.path().join("broker.toml");
-        let authority = Authority::ensure(&keys, "test", OperatorPlace::Here).unwrap();
+        let home = Home::at(dir.path());
+        let authority = Authority::ensure(&home, "test", OperatorPlace::Here).unwrap();
         let root = PrincipalId::parse("root").unwrap();
-        authority.ensure_creds(&dir.path().join("root.creds"), &root, Role::Admin).unwrap();
+        let user = User::new(root, Role::Admin);
+        authority.renew(&dir.path().join("root.creds"), &user, LOGIN_LIFETIME_S).unwrap();
         Self { authority, dir }
     }
 
@@ -54,7 +57,11 @@ async fn start(keys: &Keys, change: impl Fn(String) -> String) -> Own {
         port: -1,
         store_dir: dir.path().join("store"),
         max_file_store_bytes: streams::storage_bytes(&streams::all(Replicas::One)),
-        operator: keys.authority.operator(dir.path().join("accounts")).unwrap(),
+        // Each server keeps what it is told of accounts to itself, also in a cluster.
+        operator: Operator {
+            accounts_dir: dir.path().join("accounts"),
+            ..keys.authority.operator().unwrap()
+        },
     };
     let file = dir.path().join("nats.conf");
     std::fs::write(&file, change(render(&config).unwrap())).unwrap();
