@@ -23,6 +23,8 @@ pub enum Action {
     Report(Box<ReportRequest>),
     /// Refuse to the scheduler once and tell its answer.
     Refuse(RefuseRequest),
+    /// Ask the registry for a roster now.
+    AskRoster,
     /// Keep it on disk in place of the one before: a later process start believes none older.
     KeepRoster(Box<ReceivedRoster>),
 }

@@ -24,6 +24,7 @@ mod admit;
 mod backoff;
 mod cancel;
 mod delegate;
+mod doubt;
 mod drain;
 mod ending;
 mod facts;

@@ -9,7 +9,7 @@ use schemas::{Fault, TaskId, Timestamp, protocol::GO_TTL, task::Outcome};
 
 use crate::{
     Accepted, Action, Facts, Input, Profile, Record, RunKey, Started, backoff::Attempts,
-    cancel::Cancelled, drain::Drain, roster::Known,
+    cancel::Cancelled, doubt::Doubt, drain::Drain, roster::Known,
 };
 
 /// Everything that a node remembers between two inputs.
@@ -25,6 +25,8 @@ pub struct Node {
     /// Highest term that a go came from, by partition.
     pub(crate) terms: BTreeMap<u32, u64>,
     pub(crate) drain: Option<Drain>,
+    /// Offers that wait for a fresher roster.
+    pub(crate) doubts: BTreeMap<RunKey, Doubt>,
     /// What is known of the newest roster.
     pub(crate) roster: Known,
     /// Why the journal cannot be written any more.
@@ -93,6 +95,7 @@ impl Node {
             cancelled: BTreeMap::new(),
             terms: BTreeMap::new(),
             drain: None,
+            doubts: BTreeMap::new(),
             roster: Known::default(),
             complaint: None,
             tasks_failed: 0,
@@ -138,7 +141,8 @@ impl Node {
         let runs = self.runs.values().filter_map(Run::wake_at);
         let refusals = self.refusals.values().filter_map(|refusal| refusal.attempts.wake_at());
         let drain = self.drain.as_ref().and_then(Drain::wake_at);
-        runs.chain(refusals).chain(drain).min()
+        let doubts = self.doubts.values().map(Doubt::wake_at);
+        runs.chain(refusals).chain(drain).chain(doubts).min()
     }
 
     /// Records that make a fresh journal mean what all of the old one meant.
@@ -174,6 +178,7 @@ impl Node {
             actions.extend(self.send_if_due(&key, facts));
         }
         actions.extend(self.resend_refusals(facts));
+        actions.extend(self.give_up_doubts(facts));
         actions
     }
 

@@ -13,6 +13,21 @@ use crate::{
 impl Node {
     pub(crate) fn on_offer(&mut self, offer: &ReceivedOffer, facts: &Facts) -> Vec<Action> {
         match self.admit_with_certificates(offer, facts) {
+            Err(fault) if self.is_doubtful(&fault) && !self.knows(&offer.named()) => {
+                self.defer(offer, fault, facts)
+            }
+            judged => self.judge(offer, judged, facts),
+        }
+    }
+
+    /// Takes an offer on as it was judged, or refuses it.
+    pub(crate) fn judge(
+        &mut self,
+        offer: &ReceivedOffer,
+        judged: Result<Admission, Fault>,
+        facts: &Facts,
+    ) -> Vec<Action> {
+        match judged {
             Ok(admission) => self.consider(admission, facts),
             Err(_) if self.knows(&offer.named()) => Vec::new(),
             Err(fault) => vec![self.refuse(offer.named(), fault, facts)],
@@ -20,7 +35,7 @@ impl Node {
     }
 
     /// Certificates come with what they vouch for; what was believed once is known the next time.
-    fn admit_with_certificates(
+    pub(crate) fn admit_with_certificates(
         &mut self,
         offer: &ReceivedOffer,
         facts: &Facts,

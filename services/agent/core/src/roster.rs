@@ -72,7 +72,8 @@ impl Node {
         match self.believe(&received, facts.wall) {
             Ok(()) => {
                 self.roster.complaint = None;
-                self.keep(received).into_iter().collect()
+                let kept = self.keep(received);
+                kept.into_iter().chain(self.settle_doubts(facts)).collect()
             }
             Err(fault) => {
                 self.roster.complaint = Some(format!("the registry's roster is refused: {fault}"));

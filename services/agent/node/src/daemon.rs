@@ -45,6 +45,8 @@ pub(crate) struct Daemon {
     /// What ends each run that is under way.
     pub(crate) stops: BTreeMap<RunKey, Arc<Notify>>,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
+    /// Has a roster asked for at once.
+    pub(crate) roster_wanted: Arc<Notify>,
     /// Takes rosters to the disk.
     pub(crate) rosters: mpsc::UnboundedSender<Box<ReceivedRoster>>,
 }
@@ -226,6 +228,7 @@ impl Daemon {
                 }
                 Action::Report(report) => self.requests.report(*report),
                 Action::Refuse(refusal) => self.requests.refuse(refusal),
+                Action::AskRoster => self.roster_wanted.notify_one(),
                 Action::KeepRoster(roster) => {
                     // Whoever keeps it is gone only when the process ends.
                     drop(self.rosters.send(roster));

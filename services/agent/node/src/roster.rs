@@ -7,6 +7,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +23,7 @@ use schemas::{
     subject::{ROSTER, ServiceName},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::sleep,
 };
 
@@ -47,6 +48,8 @@ const FILE: &str = "roster.json";
 
 /// How what is heard of rosters reaches the node.
 pub(crate) struct Ways {
+    /// Told when the node wants one now.
+    pub(crate) wanted: Arc<Notify>,
     /// Rosters.
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
     /// What is wrong with getting or keeping them.
@@ -95,7 +98,11 @@ async fn keep_asking(client: &Client, ways: &Ways, ready: oneshot::Sender<()>) {
         }
         tokio::select! {
             () = sleep(pause) => (),
-            Some(()) = notices.next() => sleep(jitter(NOTICE_JITTER_MS)).await,
+            () = ways.wanted.notified() => (),
+            Some(()) = notices.next() => tokio::select! {
+                () = sleep(jitter(NOTICE_JITTER_MS)) => (),
+                () = ways.wanted.notified() => (),
+            },
             connected = reconnected(&mut changes) => if !connected {
                 return;
             },

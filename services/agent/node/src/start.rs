@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use agent_core::{Action, Input, Node, Profile, ReceivedRoster};
+use agent_core::{Action, Node, Profile, ReceivedRoster};
 use client::{Client, ConnectOptions};
 use sandbox_process::{Launcher, LauncherConfig, SandboxSettings};
 use schemas::{
@@ -17,7 +17,7 @@ use schemas::{
     agent::{FailureCounters, NodeReport},
     registry::RegisterRequest,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use trust::{ClusterName, Purpose, SecretKey, TrustAnchors};
 use zeroize::Zeroizing;
 
@@ -127,7 +127,9 @@ async fn serve(
     let messages = incoming::listen(&client).await?;
     let (inputs, heard) = mpsc::unbounded_channel();
     let rosters = roster::keep(&prepared.config.state_dir, worries.clone());
-    let ready = follow_roster(&prepared.profile, &client, (inputs.clone(), worries));
+    let roster_wanted = Arc::new(Notify::new());
+    let ways = roster::Ways { wanted: Arc::clone(&roster_wanted), inputs: inputs.clone(), worries };
+    let ready = follow_roster(&prepared.profile, &client, ways);
     let Prepared { config, mut meter, profile, .. } = prepared;
     let report = node_report(&mut meter, &config, &profile);
     let registration = RegisterRequest {
@@ -162,6 +164,7 @@ async fn serve(
         stops: std::collections::BTreeMap::new(),
         client,
         inputs,
+        roster_wanted,
         rosters,
     };
     daemon.carry_out(actions, std::time::Instant::now());
@@ -179,14 +182,10 @@ fn desk(
 }
 
 /// Follows the roster where trust rests on a root; tells when it may be said that the node is there.
-fn follow_roster(
-    profile: &Profile,
-    client: &Client,
-    (inputs, worries): (mpsc::UnboundedSender<Input>, mpsc::UnboundedSender<(Worry, Complaint)>),
-) -> oneshot::Receiver<()> {
+fn follow_roster(profile: &Profile, client: &Client, ways: roster::Ways) -> oneshot::Receiver<()> {
     let (tell, ready) = oneshot::channel();
     if profile.rests_on_root() {
-        roster::follow(client.clone(), roster::Ways { inputs, worries }, tell);
+        roster::follow(client.clone(), ways, tell);
     }
     ready
 }

@@ -258,6 +258,7 @@ fn show(action: &Action) -> String {
         Action::Run(order) => format!("run {}", order.key.epoch),
         Action::Kill(key) => format!("kill {}", key.epoch),
         Action::Report(report) => format!("report {} {:?}", report.epoch, report.outcome.verdict),
+        Action::AskRoster => "ask roster".to_owned(),
         Action::KeepRoster(_) => "keep roster".to_owned(),
         Action::Refuse(refusal) => format!("refuse {} {}", refusal.epoch, refusal.fault.code),
     }

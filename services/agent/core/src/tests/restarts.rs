@@ -25,6 +25,7 @@ fn journal(past: Vec<Input>) -> Vec<Record> {
             | Action::Kill(_)
             | Action::Report(_)
             | Action::Refuse(_)
+            | Action::AskRoster
             | Action::KeepRoster(_) => None,
         })
         .collect()

@@ -1,6 +1,6 @@
 //! A node that pins nothing but a root: whom it believes, and until when.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use schemas::{
     ErrorCode,
@@ -14,7 +14,8 @@ use trust::{Anchor, KeyId, Purpose, Roster, SecretKey, TrustAnchors, certify, si
 use zeroize::Zeroizing;
 
 use super::fixture::{
-    NOW_S, after, asking, cluster, draft, facts, go, id, on_disk, profile, run_key, running, shown,
+    NOW_S, after, asking, cluster, draft, facts, facts_at, go, id, on_disk, profile, run_key,
+    running, shown,
 };
 use crate::{
     Facts, Input, Node, Profile, ReceivedAncestor, ReceivedOffer, ReceivedRoster, RecordKind,
@@ -254,12 +255,45 @@ fn attack_47_a_roster_of_anybody_else_is_refused() {
 #[test]
 fn overseers_may_task_every_node_as_long_as_the_roster_names_them() {
     let mut node = informed();
-    assert_eq!(does(&mut node, offer_of(1, "olga", 5), &facts()), ["refuse 1 TASK_NOT_PERMITTED"]);
+    assert_eq!(does(&mut node, offer_of(1, "olga", 5), &facts()), ["ask roster"]);
+    let same = does(&mut node, roster(&claims(1, NOW_S)), &facts());
+    assert_eq!(same, ["refuse 1 TASK_NOT_PERMITTED"]);
     let overseen = RosterClaims { overseers: vec![id("olga")], ..claims(2, NOW_S) };
     does(&mut node, roster(&overseen), &facts());
     assert_eq!(does(&mut node, offer_of(2, "olga", 5), &facts()), ["write accepted 1"]);
     does(&mut node, roster(&claims(3, NOW_S)), &facts());
-    assert_eq!(does(&mut node, offer_of(3, "olga", 5), &facts()), ["refuse 1 TASK_NOT_PERMITTED"]);
+    assert_eq!(does(&mut node, offer_of(3, "olga", 5), &facts()), ["ask roster"]);
+}
+
+#[test]
+fn a_share_that_is_younger_than_the_roster_is_asked_for_before_the_node_says_no() {
+    let mut node = informed();
+    assert_eq!(does(&mut node, offer_of(1, "olga", 5), &facts()), ["ask roster"]);
+    assert!(does(&mut node, offer_of(1, "olga", 5), &facts()).is_empty(), "it is asked for once");
+    let overseen = RosterClaims { overseers: vec![id("olga")], ..claims(2, NOW_S) };
+    let done = does(&mut node, roster(&overseen), &facts());
+    assert_eq!(done, ["keep roster", "write accepted 1"]);
+}
+
+#[test]
+fn an_offer_in_doubt_is_refused_when_no_roster_comes() {
+    let mut node = informed();
+    assert_eq!(does(&mut node, offer_of(1, "olga", 5), &facts()), ["ask roster"]);
+    let later = |ms| facts_at(Duration::from_millis(ms));
+    assert_eq!(node.next_wake(), Some(later(2_000).uptime));
+    assert!(does(&mut node, Input::Tick, &later(1_999)).is_empty());
+    assert_eq!(does(&mut node, Input::Tick, &later(2_000)), ["refuse 1 TASK_NOT_PERMITTED"]);
+}
+
+#[test]
+fn a_flood_of_offers_in_doubt_is_refused_at_once() {
+    let mut node = informed();
+    for number in 0..64 {
+        does(&mut node, offer_of(number, "olga", 5), &facts());
+    }
+    let refused = does(&mut node, offer_of(64, "olga", 5), &facts());
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].ends_with("TASK_NOT_PERMITTED"), "{refused:?}");
 }
 
 #[test]
@@ -273,7 +307,8 @@ fn whose_the_node_is_and_with_whom_it_is_shared_comes_with_the_roster() {
     let mut node = informed();
     let may = |node: &mut Node, name: &str, seed: u8| {
         let done = does(node, offer_of(seed, name, seed), &facts());
-        done == ["write accepted 1"] || !done.is_empty() && !done[0].contains("NOT_PERMITTED")
+        done == ["write accepted 1"]
+            || !done.is_empty() && !done[0].contains("NOT_PERMITTED") && done != ["ask roster"]
     };
     assert!(!may(&mut node.clone(), "olga", 5));
     let kept = does(&mut node, with_access(1, "alice", &["olga"]), &facts());
@@ -333,7 +368,10 @@ fn a_child_is_taken_with_the_tasks_that_asked_for_it() {
 
 #[test]
 fn a_child_of_an_agent_that_this_node_does_not_accept_is_refused() {
-    assert_eq!(does(&mut informed(), child(|_, _| ()), &facts()), ["refuse 1 TASK_NOT_PERMITTED"]);
+    let mut node = informed();
+    assert_eq!(does(&mut node, child(|_, _| ()), &facts()), ["ask roster"]);
+    let same = does(&mut node, roster(&claims(1, NOW_S)), &facts());
+    assert_eq!(same, ["refuse 1 TASK_NOT_PERMITTED"]);
 }
 
 #[test]

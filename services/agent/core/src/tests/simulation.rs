@@ -72,7 +72,7 @@ impl World {
                     self.reported.push((key.clone(), report.outcome.verdict));
                     self.pending_reports.push(key);
                 }
-                Action::Refuse(_) | Action::KeepRoster(_) => (),
+                Action::Refuse(_) | Action::AskRoster | Action::KeepRoster(_) => (),
             }
         }
     }
