@@ -88,6 +88,7 @@ impl Principal {
         for key in self.keys.iter_mut().filter(|key| !named(key.certified.id)) {
             key.ended_at.get_or_insert(at);
         }
+        self.change_keys(KeyChange::Renewed(&seat.keys), at);
         let new = seat.keys.iter().filter(|key| self.key(key.id).is_none());
         let new: Vec<Key> = new.cloned().map(Key::new).collect();
         self.keys.extend(new);

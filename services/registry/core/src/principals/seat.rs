@@ -53,11 +53,19 @@ fn seating(state: &State, seat: &Seat) -> Result<Option<RegistryEvent>, Refusal>
         let living = |key: &&CertifiedKey| is_new(key) || present.has_living_key(key.id);
         seat.keys.iter().filter(living).cloned().collect()
     } else {
-        present.living_keys()
+        present.living_keys().into_iter().map(|key| prolonged(key, seat)).collect()
     };
     let merged = Seat { role: present.role, login: login.clone(), keys, ..seat.clone() };
     let changed = merged != present.as_seat();
     Ok(changed.then(|| RegistryEvent::PrincipalSeated { seat: Box::new(merged) }))
+}
+
+/// The key as long as the seat's certificate says, for whoever makes the seat renews that; none is
+/// shortened.
+fn prolonged(key: CertifiedKey, seat: &Seat) -> CertifiedKey {
+    let named = seat.keys.iter().find(|named| named.id == key.id);
+    let not_after_s = named.map_or(0, |named| named.not_after_s).max(key.not_after_s);
+    CertifiedKey { not_after_s, ..key }
 }
 
 /// One key has one holder, whatever it is for.

@@ -2,7 +2,7 @@
 
 use schemas::{
     principal::{PrincipalKind, UserRole},
-    registry::Seat,
+    registry::{CertifiedKey, Seat},
 };
 
 use super::{cast::*, *};
@@ -46,6 +46,24 @@ fn a_seat_with_new_keys_replaces_the_old_ones() {
     let given = [given.to_vec(), vec![seated(moved)]].concat();
     check(&given, &now(), &command(founder()), Ok(Vec::new()));
     assert_eq!(due(&given, founder()), []);
+}
+
+#[test]
+fn a_seat_whose_certificates_were_renewed_may_give_orders_for_longer() {
+    let until = |not_after_s| {
+        let key = CertifiedKey { not_after_s, ..certified("founder", 0) };
+        Seat { keys: vec![key], ..founder() }
+    };
+    let given = [seated(founder())];
+    let renewed = until(CAST_ENDS_S + 9);
+    check(&given, &now(), &command(renewed.clone()), Ok(vec![seated(renewed.clone())]));
+    let given = [given.to_vec(), vec![seated(renewed.clone())]].concat();
+    let after = state(&given);
+    let key = after.principals().get(&id("founder")).unwrap().key(key_id("founder", 0)).unwrap();
+    assert!(key.is_current(Timestamp::from_seconds(CAST_ENDS_S + 8)));
+    for seat in [renewed, until(CAST_ENDS_S - 9)] {
+        check(&given, &now(), &command(seat), Ok(Vec::new()));
+    }
 }
 
 #[test]
