@@ -19,11 +19,12 @@ use crate::{
     react,
     rejection::Rejection,
     state::{Kept, Known, State, Task},
-    visibility::Viewer,
+    visibility::{Viewer, check_in},
 };
 
 /// Answers a query.
 pub(crate) fn answer(state: &State, query: &Query, facts: &Facts) -> Result<Answer, Rejection> {
+    check_in(facts, &query.by)?;
     let desk = Desk { state, facts, viewer: Viewer::new(facts, &query.by) };
     match &query.question {
         Question::GetTask(id) => desk.get_task(id),

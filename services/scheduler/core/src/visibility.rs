@@ -44,6 +44,15 @@ pub(crate) struct Viewer<'a> {
     sight: Sight,
 }
 
+/// Refuses whoever was put out: their connection may outlive that by a moment.
+///
+/// # Errors
+///
+/// Names who is out.
+pub(crate) fn check_in(facts: &Facts, who: &PrincipalId) -> Result<(), Rejection> {
+    if facts.directory.is_out(who) { Err(Rejection::PrincipalOut(who.clone())) } else { Ok(()) }
+}
+
 impl<'a> Viewer<'a> {
     pub(crate) fn new(facts: &'a Facts, id: &'a PrincipalId) -> Self {
         let role = facts.directory.role(id);
@@ -225,6 +234,9 @@ pub(crate) fn sees_event(
     viewer: &PrincipalId,
     event: &SchedulerEvent,
 ) -> bool {
+    if check_in(facts, viewer).is_err() {
+        return false;
+    }
     let viewer = Viewer::new(facts, viewer);
     viewer.sight == Sight::Everything
         || state

@@ -20,10 +20,11 @@ use crate::{
     queries::selects,
     rejection::Rejection,
     state::{Known, Task},
-    visibility::Viewer,
+    visibility::{Viewer, check_in},
 };
 
 pub(super) fn cancel(draft: Draft<'_>, by: &PrincipalId, target: &CancelTarget) -> Decision {
+    check_in(draft.facts, by)?;
     match target {
         CancelTarget::One(id) => cancel_one(draft, by, id),
         CancelTarget::Select(selection) => Ok(cancel_many(draft, by, selection)),
@@ -126,6 +127,7 @@ pub(super) fn end_children(mut draft: Draft<'_>, parent: &TaskId) -> Decided<Sch
 }
 
 pub(super) fn force_lost(mut draft: Draft<'_>, by: &PrincipalId, id: &TaskId) -> Decision {
+    check_in(draft.facts, by)?;
     let known = draft.state.known(id).ok_or_else(|| no_such(id))?;
     check_ends(&draft, by, (id, known))?;
     let not_lost = || Rejection::NotLost { task: id.clone(), state: known.state().as_str() };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemas::{
     ErrorCode, TaskId, Timestamp,
     principal::UserRole,
+    registry::RegistryEvent,
     scheduler::{OutputRequest, TaskSelection},
     task::Verdict,
 };
@@ -106,6 +107,29 @@ fn everybody_hears_of_what_they_see() {
         let heard = events.filter(|event| sees(&scene.state, &scene.facts, &principal(who), event));
         let heard: BTreeSet<TaskId> = heard.map(|event| event.task().clone()).collect();
         assert_eq!(heard, seen.iter().map(|task| task_id(task)).collect(), "{who}");
+    }
+}
+
+#[test]
+fn whoever_was_put_out_sees_and_ends_nothing_any_more() {
+    for who in ["ann", "olga", "adam"] {
+        let mut scene = scene();
+        scene.enrol(who, UserRole::User);
+        let (principal, by) = (principal(who), principal("root"));
+        let reason = String::new();
+        scene.recorded(RegistryEvent::PrincipalEvicted {
+            principal: principal.clone(),
+            by,
+            reason,
+        });
+        let asked = scene.ask_as(who, &Question::GetTask(task_id("t1"))).map(drop);
+        assert_eq!(asked, Err(ErrorCode::PrincipalOut), "{who}");
+        let force = Command::ForceLost { by: principal.clone(), task: task_id("t1") };
+        for command in [cancel("t1", who), force] {
+            assert_eq!(scene.decide(&command).map(drop), Err(ErrorCode::PrincipalOut), "{who}");
+        }
+        let mut events = scene.history.iter().map(|(event, _)| event);
+        assert!(!events.any(|event| sees(&scene.state, &scene.facts, &principal, event)), "{who}");
     }
 }
 
