@@ -329,7 +329,11 @@ pub struct KeyView {
 /// Tokens of the asker, or of all for whoever sees everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GetTokensRequest {}
+pub struct GetTokensRequest {
+    /// Only tokens behind this one, as `next` of the page before named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
 
 /// Answer to [`GetTokensRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -337,6 +341,9 @@ pub struct GetTokensRequest {}
 pub struct GetTokensAnswer {
     /// By id.
     pub tokens: Vec<TokenView>,
+    /// Where to go on, when there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A token as others see it; never its secret, nor what is sealed under it.

@@ -131,7 +131,17 @@ fn make(session: &Session, bounds: Grants, lives_s: u64) -> Result<MadeToken, Fa
 }
 
 async fn tokens(client: &Client) -> Result<GetTokensAnswer, Fault> {
-    client.request(Registry, verb::GET_TOKENS, &GetTokensRequest {}).await
+    let mut all = GetTokensAnswer { tokens: Vec::new(), next: None };
+    let mut after: Option<String> = None;
+    loop {
+        let request = GetTokensRequest { after };
+        let page: GetTokensAnswer = client.request(Registry, verb::GET_TOKENS, &request).await?;
+        all.tokens.extend(page.tokens);
+        after = page.next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
 }
 
 async fn list(session: &Session) -> Outcome {

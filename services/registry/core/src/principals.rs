@@ -119,6 +119,13 @@ impl Principals {
         self.tokens.get(id)
     }
 
+    /// Those behind `id`, by id.
+    pub(crate) fn tokens_after(&self, id: Option<&str>) -> impl Iterator<Item = &Token> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = id.map_or(Unbounded, Excluded);
+        self.tokens.range::<str, _>((from, Unbounded)).map(|(_, token)| token)
+    }
+
     /// Every token, by id.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.tokens.values()

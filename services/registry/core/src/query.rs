@@ -60,8 +60,8 @@ pub enum MembershipQuestion {
     Principals(GetPrincipalsRequest),
     /// Who may come in?
     Invites,
-    /// Which tokens are there?
-    Tokens,
+    /// Which tokens are there, behind the one of that id?
+    Tokens(Option<String>),
     /// Who is out, and who may act everywhere?
     Roster,
     /// What is sealed under a token?

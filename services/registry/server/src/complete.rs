@@ -17,6 +17,10 @@ pub(crate) fn complete(issuing: Option<&Issuing>, answer: Answer) -> Result<Answ
             pages::fit_principals(&mut page);
             Answer::Principals(page)
         }
+        Answer::Tokens(mut page) => {
+            pages::fit_tokens(&mut page);
+            Answer::Tokens(page)
+        }
         Answer::Granted(grant) => Answer::Membership(Box::new(issuing()?.membership(&grant)?)),
         Answer::Rotated(grant) => {
             let membership = issuing()?.membership(&grant)?;
@@ -35,7 +39,6 @@ pub(crate) fn complete(issuing: Option<&Issuing>, answer: Answer) -> Result<Answ
         | Answer::Relationships(_)
         | Answer::Deregistered(_)
         | Answer::Invites(_)
-        | Answer::Tokens(_)
         | Answer::Membership(_)
         | Answer::Ordered(_)
         | Answer::SignedRoster(_)

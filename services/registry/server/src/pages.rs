@@ -4,7 +4,10 @@
 
 use std::io;
 
-use schemas::{enrolment::GetPrincipalsAnswer, registry::GetAgentsAnswer};
+use schemas::{
+    enrolment::{GetPrincipalsAnswer, GetTokensAnswer},
+    registry::GetAgentsAnswer,
+};
 use serde::Serialize;
 use serde_json::to_writer;
 
@@ -35,6 +38,13 @@ pub(crate) fn fit(answer: &mut GetAgentsAnswer) {
 pub(crate) fn fit_principals(answer: &mut GetPrincipalsAnswer) {
     if cut(&mut answer.principals) {
         answer.next = answer.principals.last().map(|last| last.id.clone());
+    }
+}
+
+/// Cuts a page after the last token that fits.
+pub(crate) fn fit_tokens(answer: &mut GetTokensAnswer) {
+    if cut(&mut answer.tokens) {
+        answer.next = answer.tokens.last().map(|last| last.token.clone());
     }
 }
 

@@ -62,8 +62,8 @@ pub(crate) fn read(
             ask(Question::Membership(MembershipQuestion::Invites))
         }
         verb::GET_TOKENS => {
-            strict::parse::<GetTokensRequest>(body)?;
-            ask(Question::Membership(MembershipQuestion::Tokens))
+            let GetTokensRequest { after } = strict::parse(body)?;
+            ask(Question::Membership(MembershipQuestion::Tokens(after)))
         }
         verb::REPORT_DENIALS => report_denials(body, caller),
         verb::UNSEAL => {

@@ -119,13 +119,24 @@ impl Follower<'_> {
                 break;
             }
         }
-        let tokens: GetTokensAnswer =
-            self.ask(verb::GET_TOKENS, &GetTokensRequest::default()).await?;
-        for token in tokens.tokens {
-            self.out.list_token(&token);
-            self.tell(Observation::Token(Box::new(token))).await?;
-        }
+        self.list_tokens().await?;
         self.tell(Observation::PrincipalsListed(all)).await
+    }
+
+    async fn list_tokens(&mut self) -> Result<(), Stopped> {
+        let mut after: Option<String> = None;
+        loop {
+            let request = GetTokensRequest { after };
+            let page: GetTokensAnswer = self.ask(verb::GET_TOKENS, &request).await?;
+            for token in page.tokens {
+                self.out.list_token(&token);
+                self.tell(Observation::Token(Box::new(token))).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     async fn events(&mut self, cursor: Cursor) -> Stopped {

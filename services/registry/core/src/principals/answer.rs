@@ -14,7 +14,7 @@ use super::{
     GATEWAY, Key, ROSTER_KEYS_MAX, Refusal, RosterContent, SealedToken, Sight, Token,
     admission::active,
 };
-use crate::{Answer, Facts, MembershipQuestion, Rejection, State, answer::page};
+use crate::{Answer, Facts, MembershipQuestion, PAGE_MAX, Rejection, State, answer::page};
 
 /// Answers a question about who may take part.
 pub(crate) fn answer(
@@ -27,7 +27,9 @@ pub(crate) fn answer(
     match question {
         MembershipQuestion::Principals(request) => principals(state, sight, request),
         MembershipQuestion::Invites => Ok(Answer::Invites(invites(state, sight, now))),
-        MembershipQuestion::Tokens => Ok(Answer::Tokens(tokens(state, sight))),
+        MembershipQuestion::Tokens(after) => {
+            Ok(Answer::Tokens(tokens(state, sight, after.as_deref())))
+        }
         MembershipQuestion::Roster => roster(state, asker, now),
         MembershipQuestion::Unseal(token) => Ok(unseal(state, asker, token, now)?),
     }
@@ -60,10 +62,14 @@ fn invites(state: &State, sight: Sight<'_>, now: Timestamp) -> GetInvitesAnswer 
     GetInvitesAnswer { invites }
 }
 
-fn tokens(state: &State, sight: Sight<'_>) -> GetTokensAnswer {
-    let seen = state.principals().tokens().filter(|token| sight.token(token));
-    let tokens: Vec<TokenView> = seen.map(|token| token.view.clone()).collect();
-    GetTokensAnswer { tokens }
+fn tokens(state: &State, sight: Sight<'_>, after: Option<&str>) -> GetTokensAnswer {
+    let mut seen = state.principals().tokens_after(after).filter(|token| sight.token(token));
+    let limit = usize::try_from(PAGE_MAX).unwrap_or(usize::MAX);
+    let tokens: Vec<TokenView> =
+        seen.by_ref().take(limit).map(|token| token.view.clone()).collect();
+    let more = seen.next().is_some();
+    let next = tokens.last().filter(|_| more).map(|last| last.token.clone());
+    GetTokensAnswer { tokens, next }
 }
 
 fn roster(state: &State, asker: &PrincipalId, now: Timestamp) -> Result<Answer, Rejection> {

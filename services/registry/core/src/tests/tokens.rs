@@ -1,12 +1,14 @@
 //! Tokens: bounded keys that others hold.
 
 use schemas::{
-    enrolment::{TOKEN_LIFETIME_S_MAX, TokenView},
+    enrolment::{GetTokensAnswer, TOKEN_LIFETIME_S_MAX, TokenView},
     grants::Grants,
 };
 
 use super::{cast::*, *};
-use crate::{Deed, MembershipQuestion, TOKENS_LIVING_MAX, TokenTerms, principals::TOKENS_KEPT_MAX};
+use crate::{
+    Deed, MembershipQuestion, PAGE_MAX, TOKENS_LIVING_MAX, TokenTerms, principals::TOKENS_KEPT_MAX,
+};
 
 const TOKEN: &str = "0000000000000000000000000000000a";
 
@@ -161,7 +163,7 @@ fn a_token_ends_with_its_owner_and_with_the_key_that_vouches_for_it() {
 #[test]
 fn tokens_are_listed_for_their_owners_and_never_what_is_sealed() {
     let listed = |asker: &str| {
-        let question = Question::Membership(MembershipQuestion::Tokens);
+        let question = Question::Membership(MembershipQuestion::Tokens(None));
         match ask_as(asker, &[created("alice")], question) {
             Ok(Answer::Tokens(answer)) => answer,
             other => panic!("{other:?} lists no tokens"),
@@ -172,4 +174,23 @@ fn tokens_are_listed_for_their_owners_and_never_what_is_sealed() {
         assert!(!serde_json::to_string(&listed(asker)).unwrap().contains("c2VhbGVk"));
     }
     assert_eq!(listed("bob").tokens, []);
+}
+
+#[test]
+fn tokens_are_listed_page_by_page() {
+    let number = |n: usize| TokenTerms { token: format!("{n:032x}"), ..terms("alice") };
+    let many = usize::try_from(PAGE_MAX).unwrap() + 1;
+    let given: Vec<_> = (0..many).map(|n| created_with("alice", number(n))).collect();
+    let page = |after: Option<String>| {
+        let question = Question::Membership(MembershipQuestion::Tokens(after));
+        match ask_as("scheduler", &given, question) {
+            Ok(Answer::Tokens(GetTokensAnswer { tokens, next })) => (tokens, next),
+            other => panic!("{other:?} lists no tokens"),
+        }
+    };
+    let (first, next) = page(None);
+    assert_eq!((first.len(), &next), (many - 1, &Some(first[many - 2].token.clone())));
+    let (last, end) = page(next);
+    assert_eq!((last.len(), end), (1, None));
+    assert_eq!(last[0].token, number(many - 1).token);
 }

@@ -132,7 +132,7 @@ impl Registry {
                         serde_json::to_vec(&GetPrincipalsAnswer { principals, next: None })
                     }
                     registry::verb::GET_TOKENS => {
-                        serde_json::to_vec(&GetTokensAnswer { tokens: Vec::new() })
+                        serde_json::to_vec(&GetTokensAnswer { tokens: Vec::new(), next: None })
                     }
                     _ => {
                         let (agents, cursor) = (agents.clone(), Cursor::default());
