@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests themselves do")]
 
+mod denials;
 mod deputies;
 mod installation;
 mod isolation;
