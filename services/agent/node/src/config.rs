@@ -173,6 +173,8 @@ impl NodeConfig {
             problem: toml_problem(&text, &error),
         };
         let mut config: Self = toml::from_str(&text).map_err(malformed)?;
+        // Runs are given paths, and have another working directory.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         config.resolve_paths(path.parent().unwrap_or(Path::new(".")));
         config.check()?;
         Ok(config)
