@@ -34,14 +34,12 @@ pub struct DelegateArgs {
 
 pub(super) fn delegate(args: DelegateArgs) -> Outcome {
     let DelegateArgs { work, detach } = args;
+    // Unless something else is said, for as long as the run's own request allows.
+    let lives_s = work.lives_s();
     let order = work.into_order()?;
     let mut node = Delegate::from_environment().map_err(|error| error.to_fault())?;
-    let submit = Submit {
-        audience: order.audience,
-        spec: order.spec,
-        grants: order.grants,
-        lives_s: Some(order.lives.as_secs().max(1)),
-    };
+    let submit =
+        Submit { audience: order.audience, spec: order.spec, grants: order.grants, lives_s };
     let task = node.submit(submit).map_err(|error| error.to_fault())?;
     if detach {
         print(format!("{task}\n").as_bytes())?;

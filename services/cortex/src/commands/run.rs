@@ -119,6 +119,11 @@ pub struct RunArgs {
 }
 
 impl WorkArgs {
+    /// How long the request may wait, in seconds, when that was said.
+    pub(super) fn lives_s(&self) -> Option<u64> {
+        self.expires_in.map(|lives| lives.as_secs().max(1))
+    }
+
     /// What is asked for, as it will be signed.
     pub(super) fn into_order(self) -> Result<Order, Fault> {
         let Self {
