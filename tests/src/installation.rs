@@ -5,6 +5,7 @@
 
 mod command;
 mod login;
+mod member;
 mod process;
 mod script;
 
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 
 pub use command::CommandOutput;
 pub use login::Login;
+pub use member::Member;
 pub use process::{Process, processes_of};
 
 use crate::eventually_some;

@@ -22,7 +22,7 @@ mod report;
 pub use eventually::{eventually, eventually_some};
 pub use guard::{Guarded, Signal};
 pub use installation::{
-    CORTEX_VARIABLE, CommandOutput, Installation, Login, Process, processes_of,
+    CORTEX_VARIABLE, CommandOutput, Installation, Login, Member, Process, processes_of,
 };
 pub use machine::Machine;
 pub use nats::{NatsCluster, NatsServer, SavedStore, ServerOptions, User};

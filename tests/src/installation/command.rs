@@ -1,6 +1,7 @@
 //! Commands as the person types them.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -45,23 +46,36 @@ impl From<Output> for CommandOutput {
 impl Installation {
     /// `cortex` with these arguments in this home, not started yet; nothing on standard input.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments).env("CORTEX_HOME", self.home()).kill_on_drop(true);
-        for variable in FOREIGN_VARIABLES {
-            command.env_remove(variable);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command_in(&self.binary, self.home(), arguments)
     }
 
     /// Runs `cortex` with these arguments to its end.
     ///
     /// Fails only when it cannot be run or hangs; what it answers is in the output.
     pub async fn cortex<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<CommandOutput> {
-        let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
-        let line = format!("cortex {}", words.join(" "));
-        let output = timeout(COMMAND_DEADLINE, self.command(arguments).output());
-        let output = output.await.with_context(|| format!("`{line}` hangs"))?;
-        Ok(output.with_context(|| format!("running `{line}`"))?.into())
+        run(self.command(arguments), arguments).await
     }
+}
+
+/// `cortex` in a home, not started yet.
+pub(super) fn command_in<S: AsRef<OsStr>>(binary: &Path, home: &Path, arguments: &[S]) -> Command {
+    let mut command = Command::new(binary);
+    command.args(arguments).env("CORTEX_HOME", home).kill_on_drop(true);
+    for variable in FOREIGN_VARIABLES {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end.
+pub(super) async fn run<S: AsRef<OsStr>>(
+    mut command: Command,
+    arguments: &[S],
+) -> Result<CommandOutput> {
+    let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+    let line = format!("cortex {}", words.join(" "));
+    let output = timeout(COMMAND_DEADLINE, command.output());
+    let output = output.await.with_context(|| format!("`{line}` hangs"))?;
+    Ok(output.with_context(|| format!("running `{line}`"))?.into())
 }

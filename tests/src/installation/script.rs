@@ -34,3 +34,10 @@ pub(super) fn up(binary: &Path, home: &Path) -> Result<Vec<OsString>> {
     let script = format!("unset {}\n{SCRIPT}", FOREIGN_VARIABLES.join(" "));
     Ok(["-c".into(), script.into(), "up".into(), home.into(), binary.into()].into())
 }
+
+/// The words after `sh` that become a node with a home of its own.
+pub(super) fn node(binary: &Path, home: &Path, settings: &Path) -> Vec<OsString> {
+    let unset = FOREIGN_VARIABLES.join(" ");
+    let script = format!("unset {unset}\nCORTEX_HOME=$1 exec \"$2\" agent run --config \"$3\"");
+    ["-c".into(), script.into(), "node".into(), home.into(), binary.into(), settings.into()].into()
+}

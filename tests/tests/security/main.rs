@@ -4,13 +4,18 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests themselves do")]
 
+mod delegation;
 mod denials;
 mod deputies;
+mod enrolment;
+mod fleet;
 mod installation;
 mod isolation;
 mod jetstream;
 mod login;
+mod revocation;
 mod secrets;
 mod stage;
 mod standing;
+mod tokens;
 mod trial;

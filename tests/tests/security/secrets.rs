@@ -1,6 +1,6 @@
 //! A credential's value is in its source and in its run, and in nothing that anybody writes.
 
-mod traces;
+pub(crate) mod traces;
 
 #[path = "../system/signer.rs"]
 mod signer;

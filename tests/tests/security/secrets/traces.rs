@@ -15,7 +15,7 @@ use futures::TryStreamExt as _;
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Values by name, each with everything that it may look like.
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     values: BTreeMap<String, String>,
     needles: Vec<Needle>,
     /// The needles that begin with each two bytes.
@@ -30,22 +30,26 @@ struct Needle {
 
 /// What was looked through, and what was found in it.
 #[derive(Debug)]
-pub(super) struct Traces {
-    pub(super) files: usize,
-    pub(super) messages: usize,
+pub(crate) struct Traces {
+    pub(crate) files: usize,
+    pub(crate) messages: usize,
     /// Name, encoding and place.
-    pub(super) found: Vec<String>,
+    pub(crate) found: Vec<String>,
 }
 
 impl Secrets {
     /// New values that are nowhere yet.
-    pub(super) fn invent(names: &[&str]) -> Self {
+    pub(crate) fn invent(names: &[&str]) -> Self {
         let invent = |name: &&str| {
             let value =
                 format!("{:032x}-{name}~{:016x}", rand::random::<u128>(), rand::random::<u64>());
             ((*name).to_owned(), value)
         };
-        let values: BTreeMap<String, String> = names.iter().map(invent).collect();
+        Self::of(names.iter().map(invent).collect())
+    }
+
+    /// Values that are there already.
+    pub(crate) fn of(values: BTreeMap<String, String>) -> Self {
         let needles: Vec<_> =
             values.iter().flat_map(|(name, value)| needles(name, value)).collect();
         let mut by_beginning = vec![Vec::new(); 1 << 16];
@@ -55,12 +59,12 @@ impl Secrets {
         Self { values, needles, by_beginning }
     }
 
-    pub(super) fn value(&self, name: &str) -> &str {
+    pub(crate) fn value(&self, name: &str) -> &str {
         &self.values[name]
     }
 
     /// Fails when any of the values is in the bytes.
-    pub(super) fn check(&self, place: &str, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn check(&self, place: &str, bytes: &[u8]) -> Result<()> {
         let found = self.find(place, bytes);
         ensure!(found.is_empty(), "{found:?}");
         Ok(())
@@ -118,7 +122,7 @@ fn inner_base64(value: &[u8], shift: usize, engine: &impl base64::Engine) -> Vec
 impl Traces {
     /// Looks through all streams and buckets, as an admin reads them, and all files of the home and
     /// of the folders that credentials are handed over in.
-    pub(super) async fn collect(cortex: &Installation, secrets: &Secrets) -> Result<Self> {
+    pub(crate) async fn collect(cortex: &Installation, secrets: &Secrets) -> Result<Self> {
         let mut traces = Self { files: 0, messages: 0, found: Vec::new() };
         traces.search_streams(cortex, secrets).await?;
         let runtime = std::env::var("XDG_RUNTIME_DIR").ok();
@@ -184,7 +188,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The arguments of every process of this machine.
-pub(super) fn argument_lists() -> Result<Vec<u8>> {
+pub(crate) fn argument_lists() -> Result<Vec<u8>> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let path = entry?.path().join("cmdline");
