@@ -21,6 +21,9 @@ pub const RETIRED_PER_EVENT_MAX: usize = 4;
 /// A request counts as long-lived when it outlives its submission by more than this: an hour, and
 /// a minute for clocks that differ.
 pub const LONG_LIFE_MS: u64 = 61 * 60 * 1000;
+/// How long after the end of a key requests are taken that were signed with it, in milliseconds: as
+/// long as a request lives by default.
+pub const ENDED_KEY_COUNTS_MS: u64 = 3600 * 1000;
 /// Most long-lived requests of one issuer at a time, for their ids must be remembered so long.
 pub const LONG_LIVES_PER_ISSUER_MAX: usize = 10_000;
 /// Most runs of an idempotent task: one that takes its nodes down must end somewhere.

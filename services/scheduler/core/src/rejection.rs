@@ -21,6 +21,14 @@ pub enum Rejection {
         /// How many there may be.
         limit: usize,
     },
+    /// Another key took the place of the one that signed, or its time is over.
+    #[error("key {key} of {issuer} has ended; sign with the present one")]
+    KeyEnded {
+        /// Whose.
+        issuer: PrincipalId,
+        /// Which.
+        key: KeyId,
+    },
     /// The key that signed was taken out of use.
     #[error("key {key} of {issuer} is revoked")]
     KeyRevoked {
@@ -113,6 +121,7 @@ impl Rejection {
             Self::IdTaken(_) => ErrorCode::CommandIdReused,
             Self::RequestExpired(_) => ErrorCode::Expired,
             Self::TooManyLongLives { .. } => ErrorCode::LifetimeTooLong,
+            Self::KeyEnded { .. } => ErrorCode::KeyNotValid,
             Self::KeyRevoked { .. } => ErrorCode::KeyRevoked,
             Self::PrincipalOut(_) => ErrorCode::PrincipalOut,
             Self::ChainBroken { .. } => ErrorCode::ChainInvalid,
@@ -141,6 +150,7 @@ impl From<Rejection> for Fault {
                 fault.with_hint("ask again in a moment; `cortex doctor` tells whether it is there")
             }
             Rejection::RequestExpired(_)
+            | Rejection::KeyEnded { .. }
             | Rejection::KeyRevoked { .. }
             | Rejection::PrincipalOut(_)
             | Rejection::ChainBroken { .. }

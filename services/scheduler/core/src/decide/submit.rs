@@ -9,7 +9,7 @@ use super::{Decision, Draft, descent, nothing};
 use crate::{
     command::{Answer, Submission},
     facts::Bar,
-    limits::{LONG_LIFE_MS, LONG_LIVES_PER_ISSUER_MAX},
+    limits::{ENDED_KEY_COUNTS_MS, LONG_LIFE_MS, LONG_LIVES_PER_ISSUER_MAX},
     placement::{Candidate, Choice, Tally, denials_of},
     rejection::Rejection,
     state::{Demand, Known},
@@ -63,10 +63,15 @@ pub(crate) fn as_it_is(task: &TaskId, known: Known<'_>) -> SubmitAnswer {
 /// Whether what `submission`'s key signs counts, as far as the registry has been read.
 fn check_signer(draft: &Draft<'_>, submission: &Submission) -> Result<(), Rejection> {
     let Submission { issuer, key, .. } = submission;
-    match draft.facts.directory.bar(issuer, Some(*key)) {
-        None => Ok(()),
-        Some(bar) => Err(barred(issuer, bar)),
+    if let Some(bar) = draft.facts.directory.bar(issuer, Some(*key)) {
+        return Err(barred(issuer, bar));
     }
+    // What it signed stays good, but when it signed only its holder knows, who may be a thief by now.
+    let ended_at = draft.facts.directory.end_of(*key);
+    if ended_at.is_some_and(|at| at.plus_ms(ENDED_KEY_COUNTS_MS) <= draft.now()) {
+        return Err(Rejection::KeyEnded { issuer: issuer.clone(), key: *key });
+    }
+    Ok(())
 }
 
 /// What is said to whoever may not ask.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{
-    PrincipalId,
+    PrincipalId, Timestamp,
     enrolment::{PrincipalView, TokenView},
     key::KeyId,
     principal::{PrincipalKind, Standing, UserRole},
@@ -20,6 +20,8 @@ use schemas::{
 pub(crate) struct Directory {
     members: BTreeMap<PrincipalId, Member>,
     revocations: Revocations,
+    /// First seconds since the Unix epoch in which keys may sign no more.
+    ends: BTreeMap<KeyId, u64>,
     /// Whether all of it was listed once since this process started.
     pub(crate) listed: bool,
 }
@@ -79,8 +81,14 @@ impl Directory {
         key.filter(|key| self.revocations.is_revoked(*key)).map(Bar::Key)
     }
 
+    /// When the key may sign no more, as far as that is known.
+    pub(crate) fn end_of(&self, key: KeyId) -> Option<Timestamp> {
+        self.ends.get(&key).copied().map(Timestamp::from_seconds)
+    }
+
     pub(super) fn list(&mut self, view: PrincipalView) {
         self.revocations.list(&view);
+        self.ends.extend(view.keys.iter().map(|key| (key.id, key.not_after_s)));
         let PrincipalView { id, kind, role, owner, standing, .. } = view;
         self.members.insert(id, Member { kind, role, owner, is_out: is_out(standing) });
     }
@@ -95,6 +103,7 @@ impl Directory {
     }
 
     pub(super) fn follow(&mut self, event: &RegistryEvent) {
+        self.follow_ends(event);
         self.revocations.follow(event);
         match event {
             RegistryEvent::PrincipalSeated { seat } => {
@@ -134,6 +143,28 @@ impl Directory {
             | RegistryEvent::AccessDenied { .. }
             | RegistryEvent::DenialsSuppressed { .. } => (),
         }
+    }
+
+    /// New keys begin when the old ones end.
+    fn follow_ends(&mut self, event: &RegistryEvent) {
+        let keys = if let RegistryEvent::PrincipalSeated { seat } = event {
+            &seat.keys
+        } else if let RegistryEvent::InviteRedeemed { keys, .. }
+        | RegistryEvent::KeysRenewed { keys, .. }
+        | RegistryEvent::KeysRotated { keys, .. } = event
+        {
+            keys
+        } else {
+            return;
+        };
+        if let RegistryEvent::KeysRotated { principal, .. } = event {
+            let begin_s = keys.first().map_or(u64::MAX, |key| key.not_before_s);
+            for key in self.revocations.keys.get(principal).into_iter().flatten() {
+                let end_s = self.ends.entry(*key).or_insert(begin_s);
+                *end_s = begin_s.min(*end_s);
+            }
+        }
+        self.ends.extend(keys.iter().map(|key| (key.id, key.not_after_s)));
     }
 
     /// Somebody new is known from the invite on, for the redemption does not say what they are;

@@ -14,7 +14,7 @@ use schemas::{
 };
 
 use super::harness::{Scene, agent, check, key_of, member, principal, refuse, report, task_id};
-use crate::{Command, Observation, Revocations};
+use crate::{Command, Observation, Revocations, limits};
 
 fn revoked(key: &str) -> RegistryEvent {
     RegistryEvent::KeyRevoked {
@@ -30,15 +30,18 @@ fn evicted(who: &str) -> RegistryEvent {
     RegistryEvent::PrincipalEvicted { principal, by, reason: "left".to_owned() }
 }
 
+fn new_key(not_before_s: u64) -> CertifiedKey {
+    let offer = KeyOffer { purpose: KeyPurpose::TaskIssuer, key: PublicKeyBytes([9; 32]) };
+    CertifiedKey { id: key_of("new"), offer, not_before_s, not_after_s: u64::MAX }
+}
+
 /// Whoever comes in, or back, brings a new key.
 fn redeemed(who: &str) -> RegistryEvent {
-    let offer = KeyOffer { purpose: KeyPurpose::TaskIssuer, key: PublicKeyBytes([9; 32]) };
-    let key = CertifiedKey { id: key_of("new"), offer, not_before_s: 0, not_after_s: u64::MAX };
     RegistryEvent::InviteRedeemed {
         invite: "i".to_owned(),
         principal: principal(who),
         login: String::new(),
-        keys: vec![key],
+        keys: vec![new_key(0)],
     }
 }
 
@@ -112,6 +115,33 @@ fn the_end_of_a_token_is_the_end_of_its_key() {
         let command = with_key(&scene, "t9", name);
         check(&mut scene, &command, Err(ErrorCode::KeyRevoked));
     }
+}
+
+#[test]
+fn a_key_that_was_replaced_signs_for_a_while_and_what_waits_of_it_stays_good() {
+    let mut scene = enrolled();
+    let keys = vec![new_key(scene.moment.now_ms / 1000)];
+    let (principal, login) = (principal("ann"), String::new());
+    scene.recorded(RegistryEvent::KeysRotated { principal, login, keys });
+    scene.submit("t1", "node:a");
+    scene.pass_wall_ms(limits::ENDED_KEY_COUNTS_MS - 1);
+    scene.submit("t2", "node:a");
+    scene.pass_wall_ms(1);
+    let late = scene.submission("t3", "node:a");
+    check(&mut scene, &late, Err(ErrorCode::KeyNotValid));
+    let with_new_key = with_key(&scene, "t3", "new");
+    scene.decide(&with_new_key).unwrap();
+    assert!(!scene.state_of("t2").is_final());
+}
+
+#[test]
+fn a_key_that_is_listed_as_ended_signs_nothing_new() {
+    let mut scene = enrolled();
+    let mut view = member("ann", Some(UserRole::User));
+    view.keys[0].not_after_s = scene.moment.now_ms / 1000 - 3600;
+    scene.observe(Observation::Principal(Box::new(view)));
+    let request = scene.submission("t1", "node:a");
+    check(&mut scene, &request, Err(ErrorCode::KeyNotValid));
 }
 
 #[test]
