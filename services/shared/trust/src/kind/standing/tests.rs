@@ -160,7 +160,7 @@ fn a_roster_may_name_more_keys_than_any_other_envelope_has_bytes() {
     });
     let claims = RosterClaims { revoked: revoked.collect(), ..roster(7) };
     assert_eq!(verified(&claims).claims().revoked.len(), 24_000);
-    let long = OrderClaims { order_json: " ".repeat(crate::ENVELOPE_BYTES_MAX), ..order() };
+    let long = OrderClaims { order_json: " ".repeat(ENVELOPE_BYTES_MAX), ..order() };
     let refused = sign::<Order>(&long, &cluster(), &key(Purpose::TaskIssuer));
     assert_eq!(refused.unwrap_err().code(), ErrorCode::EnvelopeTooLarge);
 }
