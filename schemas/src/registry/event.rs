@@ -173,7 +173,8 @@ pub enum RegistryEvent {
         /// The NATS public key that was offered.
         login: String,
     },
-    /// A principal replaced its keys. The old ones end with this, and stay good for what they signed.
+    /// A principal replaced its keys. The old ones end with this, and stay good for what they signed;
+    /// the old login is not renewed any more.
     KeysRotated {
         /// Whose.
         principal: PrincipalId,

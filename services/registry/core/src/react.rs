@@ -59,7 +59,6 @@ fn retires_login(event: &RegistryEvent) -> bool {
     matches!(
         event,
         RegistryEvent::PrincipalSeated { .. }
-            | RegistryEvent::KeysRotated { .. }
             | RegistryEvent::PrincipalEvicted { .. }
             | RegistryEvent::PrincipalBanned { .. }
     )

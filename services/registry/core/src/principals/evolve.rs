@@ -140,10 +140,9 @@ impl Principals {
         let Some(principal) = self.by_id.get_mut(id) else { return };
         principal.change_keys(KeyChange::Replaced(keys), at);
         principal.updated_at = at;
-        let before = std::mem::replace(&mut principal.login, login.clone());
-        if before != *login {
-            self.retire(before, at);
-        }
+        // Nobody renews the old login any more. It is not refused before it runs out, or whoever lost
+        // the answer to a rotation could never ask for it again.
+        principal.login.clone_from(login);
         self.know(id, login, keys);
     }
 
@@ -159,8 +158,11 @@ impl Principals {
         principal.revoke_keys(at);
         principal.standing = standing;
         principal.updated_at = at;
-        let login = principal.login.clone();
-        self.retire(login, at);
+        let logins = self.logins.iter().filter(|(_, holder)| *holder == id);
+        let logins: Vec<String> = logins.map(|(login, _)| login.clone()).collect();
+        for login in logins {
+            self.retire(login, at);
+        }
     }
 
     /// Changes of one principal alone.

@@ -40,6 +40,31 @@ fn agents_are_invited_by_their_owners_and_those_who_oversee() {
 }
 
 #[test]
+fn a_name_that_agents_of_others_trust_is_not_for_users_to_give() {
+    let trusting =
+        |pattern: &str| Manifest { accepts_tasks_from: patterns(&[pattern]), ..manifest("vault") };
+    for (pattern, then) in [
+        ("ne*", Err(ErrorCode::NotAllowed)),
+        ("new", Err(ErrorCode::NotAllowed)),
+        ("*", Ok(vec![made(invite("new"), "alice")])),
+        ("old-*", Ok(vec![made(invite("new"), "alice")])),
+    ] {
+        let of_bob = [registered_by("bob", trusting(pattern))];
+        check_order(&of_bob, "alice", deed(invite("new")), then);
+        check_order(&of_bob, "olga", deed(invite("new")), Ok(vec![made(invite("new"), "olga")]));
+        let of_alice = [registered_by("alice", trusting(pattern))];
+        check_order(
+            &of_alice,
+            "alice",
+            deed(invite("new")),
+            Ok(vec![made(invite("new"), "alice")]),
+        );
+    }
+    let tasking = Manifest { can_task: patterns(&["ne*"]), ..manifest("vault") };
+    refused(&[registered_by("bob", tasking)], "alice", invite("new"), ErrorCode::NotAllowed);
+}
+
+#[test]
 fn people_are_invited_by_those_who_oversee_and_beyond_users_by_admins_alone() {
     for role in UserRole::ALL {
         invites("root", person_invite("new", role));

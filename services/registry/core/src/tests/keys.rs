@@ -54,7 +54,7 @@ fn everybody_rotates_their_own_keys() {
 }
 
 #[test]
-fn a_rotation_takes_the_old_login_away_and_leaves_what_was_signed() {
+fn a_rotation_ends_the_old_keys_and_leaves_what_was_signed() {
     let after = state(&[rotated("web", 1)]);
     let web = after.principals().get(&id("web")).unwrap();
     let old = web.key(key_id("web", 0)).unwrap();
@@ -62,9 +62,14 @@ fn a_rotation_takes_the_old_login_away_and_leaves_what_was_signed() {
     assert_eq!(old.certified, certified("web", 0));
     assert_eq!(web.view().keys[0].not_after_s, LONG_AGO_MS / 1000);
     assert_eq!(roster("web", &[rotated("web", 1)]).revoked, []);
-    let effects = Registry::react(&after, &rotated("web", 1));
-    let logins = [(login("web", 0), LONG_AGO_MS / 1000)].into();
-    assert_eq!(effects, [Effect::RefuseLogins(logins)]);
+    assert_eq!(Registry::react(&after, &rotated("web", 1)), []);
+}
+
+#[test]
+fn whoever_is_put_out_loses_the_logins_from_before_a_rotation_as_well() {
+    let after = state(&[rotated("web", 1), evicted("web")]);
+    let refused: Vec<&String> = after.principals().retired().keys().collect();
+    assert_eq!(refused, [&login("web", 0), &login("web", 1)]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Who may let whom in.
 
 use schemas::{
-    ErrorCode, Fault, PrincipalId,
+    ErrorCode, Fault, Manifest, PrincipalId,
     enrolment::{INVITE_LIFETIME_S_MAX, Invite},
-    manifest::CAPABILITIES_MAX,
+    manifest::{CAPABILITIES_MAX, PrincipalPattern},
     principal::{PrincipalKind, UserRole},
     registry::RegistryEvent,
 };
@@ -23,6 +23,7 @@ impl Bench<'_> {
         self.check_right(invite)?;
         let owner = self.owner_of(invite)?;
         self.check_name(invite, &owner)?;
+        self.check_promises(invite, &owner)?;
         self.check_room(invite)?;
         let expires_at = self.now.plus_ms(invite.lifetime_s.saturating_mul(1000));
         let event = RegistryEvent::InviteMade {
@@ -117,6 +118,26 @@ impl Bench<'_> {
             Some(open) if open.by != *me && !self.is_admin() => taken,
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whom agents of others accept or task by a name or the beginning of one, only somebody who
+    /// oversees may bring in: a user could take a name for the trust that goes with it.
+    fn check_promises(&self, invite: &Invite, owner: &PrincipalId) -> Result<(), Refusal> {
+        if self.role().is_some_and(UserRole::tasks_everything) {
+            return Ok(());
+        }
+        let id = &invite.principal;
+        let names = |pattern: &&PrincipalPattern| pattern.as_str() != "*" && pattern.covers(id);
+        let of_others = self.state.agents().filter(|it| it.is_listed() && it.owner != *owner);
+        for agent in of_others {
+            let Manifest { accepts_tasks_from, can_task, .. } = &agent.manifest;
+            let promises = accepts_tasks_from.iter().chain(can_task).chain(&agent.shared_with);
+            if let Some(pattern) = promises.into_iter().find(names) {
+                let (other, pattern) = (agent.id(), pattern.as_str());
+                return Err(self.forbidden(format!("invite {id}, for {other} names {pattern}")));
+            }
+        }
+        Ok(())
     }
 
     fn check_room(&self, invite: &Invite) -> Result<(), Refusal> {
