@@ -1,11 +1,11 @@
 //! Signed requests that are unsigned, changed, late, early, for somebody else or no strict CBOR.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use schemas::ErrorCode::{
-    self, ClaimsInvalid, EnvelopeHeader, EnvelopeMalformed, EnvelopeTooLarge, Expired, KeyNotValid,
-    KeyUnknown, LifetimeTooLong, NotAllowed, NotYetValid, SignatureInvalid, Unsigned,
-    WrongAudience,
+    self, CertificateInvalid, ClaimsInvalid, EnvelopeHeader, EnvelopeMalformed, EnvelopeTooLarge,
+    Expired, InvalidValue, KeyNotValid, KeyUnknown, LifetimeTooLong, NotAllowed, NotYetValid,
+    SignatureInvalid, Unsigned, WrongAudience,
 };
 use schemas::claims::{ASSIGNMENT_TYPE, REQUEST_TYPE};
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::cose::{
     self, AUDIENCE, Claims, EXPIRES, ISSUED, ISSUER, Key, NONCE, NOT_BEFORE, PARTITION, SPEC,
     SUBJECT, granting, now_s, payload, with, without,
 };
+use crate::people::ALICE;
 use crate::stage::{Stage, check, no, scheduler};
 
 const ECHO: &str = r#"{"work":{"kind":"echo","text":"hi"}}"#;
@@ -202,6 +203,63 @@ async fn claims_that_are_signed_and_yet_wrong_are_named() -> Result<()> {
         (with(&claims, NONCE, vec![0xc2, 0x41, 0x01]), EnvelopeMalformed, "payload"),
     ] {
         refused(&stage, &owner.request(&claims), code, says).await?;
+    }
+    Ok(())
+}
+
+/// Whoever is let in has a key that counts, for what they say themselves.
+#[tokio::test]
+async fn nobody_signs_as_somebody_else_with_a_certificate_of_their_own() -> Result<()> {
+    let stage = Stage::enter().await?;
+    let alice = stage.cortex.people.login(ALICE)?;
+    let key = Key::owner(&alice)?;
+    let (own, owner) = (cose::request(&alice, "node:local", ECHO), stage.login.principal.clone());
+    for (claims, code, says) in [
+        (good(&stage), KeyNotValid, "belongs to alice, yet"),
+        (with(&own, SUBJECT, cbor::text(&owner)), NotAllowed, "may not ask in the name of"),
+    ] {
+        let body = stage.submission(&alice, &key.request(&claims))?;
+        for by in [ALICE, &owner] {
+            check(&stage, scheduler("submit", &body).by(by), no(code, says)).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn certificates_that_prove_nothing_are_refused() -> Result<()> {
+    let stage = Stage::enter().await?;
+    let alice = stage.cortex.people.login(ALICE)?;
+    let envelope = Key::owner(&alice)?.request(&cose::request(&alice, "node:local", ECHO));
+    let chain = alice.chain()?;
+    let own = STANDARD.decode(chain.last().context("no certificate")?)?;
+    let changed = |place: usize| {
+        let mut changed = own.clone();
+        changed[place] ^= 1;
+        STANDARD.encode(changed)
+    };
+    let more = |text: &str, count: usize| vec![text.to_owned(); count];
+    for (certificates, says) in [
+        (more("?", 1), "certificate 1 is not base64"),
+        (more("", 1), "the leading tag 18 is missing"),
+        (more("AAAA", 1), "the leading tag 18 is missing"),
+        (more("AAAA", 25), "25 certificates came along, the limit is 24"),
+        (more(&"A".repeat(16_388), 2), "the certificates have 32776 bytes, the limit is 32768"),
+        (
+            vec![STANDARD.encode(&envelope)],
+            "the type is not application/vnd.cortex.certificate+cbor",
+        ),
+        (vec![chain[0].clone(), changed(own.len() - 1)], "does not fit these bytes"),
+        (vec![chain[0].clone(), changed(own.len() / 2)], "does not fit these bytes"),
+        ([chain.clone(), more("AAAA", 1)].concat(), "the leading tag 18 is missing"),
+    ] {
+        let ask = scheduler("submit", cose::submission(&envelope, &certificates)).by(ALICE);
+        check(&stage, ask, no(CertificateInvalid, says)).await?;
+    }
+    for (certificates, says) in [(json!("AAAA"), "string \"AAAA\""), (json!([7]), "integer `7`")] {
+        let body = json!({ "envelope": STANDARD.encode(&envelope), "certificates": certificates });
+        let ask = scheduler("submit", body.to_string()).by(ALICE);
+        check(&stage, ask, no(InvalidValue, says)).await?;
     }
     Ok(())
 }

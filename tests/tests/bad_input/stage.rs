@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
-use async_nats::{HeaderMap, Message};
-use cortex_tests::{CommandOutput, Installation, Login};
+use async_nats::{ConnectErrorKind, HeaderMap, Message};
+use cortex_tests::{CommandOutput, Installation, Login, eventually_some};
 use futures::StreamExt as _;
 use schemas::subject::{LogName, ServiceName};
 use schemas::{ErrorCode, Fault, PrincipalId, strict};
@@ -41,8 +41,8 @@ impl House {
         let shared = tempfile::tempdir()?;
         let share = ["--share".as_ref(), shared.path().as_os_str()];
         let installation = Installation::start_with(&share).await?;
-        anybody::admit(&installation).await?;
         let people = People::enrol(&installation).await?;
+        anybody::admit(&installation).await?;
         Ok(Self { installation, people, shared })
     }
 
@@ -139,6 +139,21 @@ async fn house() -> Result<Arc<House>> {
     Ok(cortex)
 }
 
+/// A connection that may speak as anybody; nothing when the registry's account has replaced the one
+/// that admits it, which is pushed again then.
+async fn anybody(cortex: &Installation) -> Result<Option<async_nats::Client>> {
+    let creds = anybody::creds(cortex)?;
+    let options = async_nats::ConnectOptions::with_credentials(&creds.to_file())?;
+    match options.connect(cortex.url()?).await {
+        Ok(nats) => Ok(Some(nats)),
+        Err(error) if error.kind() == ConnectErrorKind::AuthorizationViolation => {
+            anybody::admit(cortex).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Stage {
     /// Waits for this test's turn.
     pub(crate) async fn enter() -> Result<Self> {
@@ -146,9 +161,8 @@ impl Stage {
         let cortex = house().await?;
         let turn = TURN.lock().await;
         let login = cortex.login()?;
-        let creds = anybody::creds(&cortex)?;
-        let options = async_nats::ConnectOptions::with_credentials(&creds.to_file())?;
-        let nats = options.connect(&login.url).await?;
+        let nats = eventually_some(DEADLINE, || async { anybody(&cortex).await.transpose() });
+        let nats = nats.await??;
         Ok(Self { cortex, nats, login, _turn: turn })
     }
 
