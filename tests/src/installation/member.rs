@@ -167,7 +167,7 @@ impl Member {
         self.node.as_ref().context("the node was never started")
     }
 
-    /// Waits until the registry lists the node as online.
+    /// Waits until the registry lists the node as online and the scheduler knows of it.
     pub async fn wait_online(&self, cortex: &Installation) -> Result<()> {
         let show = ["agent", "show", &self.name, "-o", "json"];
         let online = || async {
@@ -175,7 +175,13 @@ impl Member {
             let listed = shown.and_then(|shown| shown.json::<Listed>().ok());
             listed.is_some_and(|listed| listed.status == "online")
         };
-        eventually(ONLINE_DEADLINE, online).await.with_context(|| self.node_log())
+        eventually(ONLINE_DEADLINE, online).await.with_context(|| self.node_log())?;
+        let run = ["run", "--on", &self.name, "--", "true"];
+        let known = || async {
+            let ran = cortex.cortex(&run).await;
+            ran.is_ok_and(|ran| !ran.stderr.contains("NO_SUCH_NODE"))
+        };
+        eventually(ONLINE_DEADLINE, known).await.with_context(|| self.node_log())
     }
 
     /// What the node has logged in all its lives.

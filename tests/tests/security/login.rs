@@ -138,7 +138,7 @@ async fn a_renewed_file_counts_at_the_next_connection() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hostile_server_gets_no_signature_of_a_checkpoint() -> Result<()> {
+async fn attack_95_a_hostile_servers_nonce_gets_no_signature_of_a_checkpoint() -> Result<()> {
     let checkpoint = "cortex/test/audit/1\\n7\\nqINS1GRFhWHwdkUeqLEoP4yEMkTBBzxBkGwGQlVlVcs=\\n";
     for (nonce, signs) in [(checkpoint, false), ("PXoWU7zWAMt75FY", true)] {
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -13,6 +13,7 @@ mod installation;
 mod isolation;
 mod jetstream;
 mod login;
+mod ownership;
 mod revocation;
 mod secrets;
 mod stage;

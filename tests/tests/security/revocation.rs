@@ -24,16 +24,16 @@ use crate::fleet::{
 use crate::stage::{id, now_s};
 
 static CORTEX: Shared = Shared::new();
-/// The promise is 2 s; a loaded machine is slow.
-const DROPPED_WITHIN: Duration = Duration::from_secs(10);
+/// From the answer to whoever puts somebody out.
+const DROPPED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Puts somebody out and tells how long they stayed connected.
 #[expect(clippy::print_stdout, reason = "a measurement is for whoever runs the tests to read")]
 async fn put_out(cortex: &Installation, words: &[&str], login: &str) -> Result<Duration> {
     let watcher = Watcher::of(cortex).await?;
     ensure!(!watcher.connections(login).await?.is_empty(), "{words:?}: nobody is connected");
-    let start = Instant::now();
     good(cortex.cortex(words).await?)?;
+    let start = Instant::now();
     let took = watcher.until_none(login, start).await?;
     println!("{}: dropped after {} ms", words.join(" "), took.as_millis());
     ensure!(took < DROPPED_WITHIN, "{words:?} took {took:?}");
@@ -91,7 +91,8 @@ async fn attack_94_a_banned_node_is_cut_off_and_never_invited_again() -> Result<
 }
 
 #[tokio::test]
-async fn attack_94_a_person_who_is_put_out_is_cut_off_and_answered_nothing_more() -> Result<()> {
+async fn attack_94_a_persons_live_connection_drops_and_they_are_answered_nothing_more() -> Result<()>
+{
     let cortex = CORTEX.get().await?;
     for (name, verb) in [("leaver", "evict"), ("intruder", "ban")] {
         let person = Member::person(&cortex, name, "user").await?;
@@ -110,7 +111,7 @@ async fn attack_94_a_person_who_is_put_out_is_cut_off_and_answered_nothing_more(
 }
 
 #[tokio::test]
-async fn attack_94_who_is_out_stays_out_when_the_broker_and_everything_starts_again() -> Result<()>
+async fn attack_94_the_evicted_and_the_banned_stay_out_when_everything_starts_again() -> Result<()>
 {
     let cortex = Installation::start_with(&["--no-node"]).await?;
     let out = Member::node(&cortex, "out", (&[], &[])).await?;

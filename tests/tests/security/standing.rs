@@ -127,7 +127,7 @@ async fn who_was_put_out_stays_out_after_every_restart() -> Result<()> {
     cortex.kill9(Process::Nats).await?;
     let owner = cortex.login()?.principal;
     let owner = creds(&cortex, &owner)?;
-    eventually(DEADLINE, async || connect(&cortex, &owner).await.is_ok()).await?;
+    Box::pin(eventually(DEADLINE, async || connect(&cortex, &owner).await.is_ok())).await?;
     check_out(&cortex, &local).await?;
 
     cortex.kill9_all().await?;
