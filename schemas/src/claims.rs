@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Capability, PrincipalId, Sha256Hash, TaskId,
+    enrolment::AgentAccess,
     grants::Grants,
     key::{KeyId, KeyOffer},
 };
@@ -184,6 +185,8 @@ pub struct RosterClaims {
     pub revoked: Vec<KeyId>,
     /// People who may task every agent, in order.
     pub overseers: Vec<PrincipalId>,
+    /// Who may task the agent that asked; absent for everybody else who asks.
+    pub access: Option<AgentAccess>,
 }
 
 #[cfg(test)]

@@ -237,15 +237,14 @@ pub struct SignedRoster {
     pub envelope: String,
     /// Certificates of the key, in base64.
     pub certificates: Vec<String>,
-    /// What the registry knows of the one who asks; only for agents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub access: Option<AgentAccess>,
 }
 
-/// Who may task an agent besides those that it accepts itself.
+/// Who may task an agent besides those that it accepts itself; part of the roster that it is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentAccess {
+    /// Which agent.
+    pub agent: PrincipalId,
     /// Whose it is.
     pub owner: PrincipalId,
     /// With whom it is shared.

@@ -44,10 +44,7 @@ fn whatever_goes_too_far_is_named() {
     check(|inner| inner.agents = agents("bui*"), Some("agent bui* is not granted"));
     check(|inner| inner.credentials.push("aws".into()), Some("credential aws is not granted"));
     check(|inner| inner.paths[0].path = "/srv".into(), Some("path /srv is not granted"));
-    check(
-        |inner| inner.paths[0].path = "/srv/jobs".into(),
-        Some("path /srv/jobs is not granted"),
-    );
+    check(|inner| inner.paths[0].path = "/srv/jobs".into(), Some("path /srv/jobs is not granted"));
     check(
         |inner| inner.paths[0].path = "/srv/job/../x".into(),
         Some("path /srv/job/../x is not granted"),

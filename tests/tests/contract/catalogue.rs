@@ -74,6 +74,7 @@ fn said_of_principals() -> Vec<Message> {
         message::<enrolment::RenewRequest>("renew-request"),
         message::<enrolment::GetRosterRequest>("get-roster-request"),
         message::<enrolment::SignedRoster>("signed-roster"),
+        message::<enrolment::AgentAccess>("agent-access"),
         message::<enrolment::GetPrincipalsRequest>("get-principals-request"),
         message::<enrolment::GetPrincipalsAnswer>("get-principals-answer"),
         message::<enrolment::PrincipalView>("principal-view"),

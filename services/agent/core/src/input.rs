@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{
-    Fault, TaskId, agent::CancelOrder, enrolment::AgentAccess, scheduler::StartAnswer,
-    task::Outcome,
-};
+use schemas::{Fault, TaskId, agent::CancelOrder, scheduler::StartAnswer, task::Outcome};
 
 use trust::ChainLink;
 
@@ -88,8 +85,6 @@ pub struct ReceivedRoster {
     pub envelope: Vec<u8>,
     /// Certificates of its key, each after the one that vouches for it.
     pub certificates: Vec<Vec<u8>>,
-    /// What the registry knows of this node.
-    pub access: Option<AgentAccess>,
 }
 
 impl ReceivedOffer {

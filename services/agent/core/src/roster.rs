@@ -22,6 +22,8 @@ pub(crate) struct Known {
     version: u64,
     /// When the newest of that version was signed, in seconds since the Unix epoch; 0 before any.
     issued_at_s: u64,
+    /// Who may task the node, as the newest says.
+    access: Option<AgentAccess>,
     /// What is on disk.
     kept: Option<Kept>,
     /// Why the last one that came was not believed.
@@ -44,7 +46,7 @@ impl Node {
     /// Why it cannot be believed any more.
     pub fn resume_roster(&mut self, kept: &ReceivedRoster, now: Timestamp) -> Result<(), Fault> {
         self.believe(kept, now)?;
-        self.roster.kept = Some(self.roster.to_keep(kept));
+        self.roster.kept = Some(self.roster.to_keep());
         Ok(())
     }
 
@@ -111,16 +113,20 @@ impl Node {
         let profile = &mut self.profile;
         profile.anchors.set_revoked(claims.revoked.iter().copied().collect());
         profile.overseers = claims.overseers.iter().cloned().collect();
-        if let Some(access) = &received.access {
+        // Shares make no new version, so an older roster of the same one must not bring them back.
+        let is_newest = self.roster.issued_at_s <= claims.issued_at_s;
+        let own = claims.access.as_ref().filter(|it| is_newest && it.agent == *profile.id());
+        if let Some(access) = own {
             profile.owner = Some(access.owner.clone());
             profile.shared_with.clone_from(&access.shared_with);
+            self.roster.access = Some(access.clone());
         }
         Ok(())
     }
 
     /// The disk gets what a later process start must not go back behind.
     fn keep(&mut self, received: Box<ReceivedRoster>) -> Option<Action> {
-        let new = self.roster.to_keep(&received);
+        let new = self.roster.to_keep();
         let says_the_same = |old: &Kept| {
             let young = new.issued_at_s < old.issued_at_s + KEPT_AGAIN_AFTER_S;
             old.version == new.version && old.access == new.access && young
@@ -134,8 +140,8 @@ impl Node {
 }
 
 impl Known {
-    fn to_keep(&self, received: &ReceivedRoster) -> Kept {
+    fn to_keep(&self) -> Kept {
         let Self { version, issued_at_s, .. } = *self;
-        Kept { version, issued_at_s, access: received.access.clone() }
+        Kept { version, issued_at_s, access: self.access.clone() }
     }
 }

@@ -155,7 +155,6 @@ fn received(roster: &SignedRoster) -> Result<ReceivedRoster, Fault> {
     Ok(ReceivedRoster {
         envelope: decode("roster", &roster.envelope)?,
         certificates: decode_certificates(&roster.certificates)?,
-        access: roster.access.clone(),
     })
 }
 
@@ -185,7 +184,6 @@ fn written(roster: &ReceivedRoster) -> Vec<u8> {
     let signed = SignedRoster {
         envelope: STANDARD.encode(&roster.envelope),
         certificates: roster.certificates.iter().map(|it| STANDARD.encode(it)).collect(),
-        access: roster.access.clone(),
     };
     serde_json::to_vec(&signed).expect("a roster is a plain struct")
 }

@@ -56,12 +56,12 @@ impl Issuing {
     pub(crate) fn roster(&self, content: RosterContent) -> Result<SignedRoster, Fault> {
         let RosterContent { version, revoked, overseers, access, at } = content;
         let (issuer, issued_at_s) = (self.registry.clone(), at.seconds());
-        let claims = RosterClaims { issuer, issued_at_s, version, revoked, overseers };
+        let claims = RosterClaims { issuer, issued_at_s, version, revoked, overseers, access };
         let cluster = self.anchors.cluster();
         let envelope =
             sign::<Roster>(&claims, cluster, &self.key).map_err(|error| internal(&error))?;
         let envelope = STANDARD.encode(envelope);
-        Ok(SignedRoster { envelope, certificates: self.chain.clone(), access })
+        Ok(SignedRoster { envelope, certificates: self.chain.clone() })
     }
 
     pub(crate) fn unsealed(&self, sealed: SealedToken) -> Result<UnsealAnswer, Fault> {

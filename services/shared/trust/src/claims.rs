@@ -14,6 +14,7 @@ use schemas::{
     grants::Grants,
     hex, strict,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -74,6 +75,7 @@ const ORDER: Claim = private(14, "order");
 const VERSION: Claim = private(15, "version");
 const REVOKED: Claim = private(16, "revoked");
 const OVERSEERS: Claim = private(17, "overseers");
+const ACCESS: Claim = private(18, "access");
 
 /// How claims differ from what their type has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -183,13 +185,13 @@ pub(crate) fn decode_assignment(payload: Scanned<'_>) -> Result<AssignmentClaims
     Ok(decoded)
 }
 
-fn json(grants: &Grants) -> String {
-    serde_json::to_string(grants).expect("grants are plain lists and numbers")
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("claims are plain lists, texts and numbers")
 }
 
 /// Grants have one text: what others would read differently is refused.
 fn read_grants(text: &str) -> Result<Grants, String> {
-    let grants = read_bounds(text)?;
+    let grants: Grants = read_json(text)?;
     if grants.is_nothing() {
         return Err("nothing is granted by leaving the claim out".to_owned());
     }
@@ -197,12 +199,12 @@ fn read_grants(text: &str) -> Result<Grants, String> {
 }
 
 /// The same where nothing is not the same as absent.
-fn read_bounds(text: &str) -> Result<Grants, String> {
-    let grants: Grants = strict::parse(text.as_bytes()).map_err(|fault| fault.message)?;
-    if json(&grants) != text {
-        return Err("it is not the one text that these grants have".to_owned());
+fn read_json<T: DeserializeOwned + Serialize>(text: &str) -> Result<T, String> {
+    let value: T = strict::parse(text.as_bytes()).map_err(|fault| fault.message)?;
+    if json(&value) != text {
+        return Err("it is not the one text that it has".to_owned());
     }
-    Ok(grants)
+    Ok(value)
 }
 
 pub(crate) fn check_trace(text: &str) -> Result<String, &'static str> {

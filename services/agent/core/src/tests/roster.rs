@@ -92,12 +92,13 @@ fn claims(version: u64, issued_at_s: u64) -> RosterClaims {
         version,
         revoked: Vec::new(),
         overseers: Vec::new(),
+        access: None,
     }
 }
 
 fn signed(claims: &RosterClaims) -> ReceivedRoster {
     let envelope = sign::<Roster>(claims, &cluster(), &enrolment()).unwrap();
-    ReceivedRoster { envelope, certificates: vec![of_enrolment()], access: None }
+    ReceivedRoster { envelope, certificates: vec![of_enrolment()] }
 }
 
 fn roster(claims: &RosterClaims) -> Input {
@@ -239,7 +240,7 @@ fn attack_47_a_rolled_back_roster_changes_nothing_before_or_after_a_restart() {
 fn attack_47_a_roster_of_anybody_else_is_refused() {
     let forge = |key: &SecretKey, certificates: Vec<Vec<u8>>| {
         let envelope = sign::<Roster>(&claims(9, NOW_S), &cluster(), key).unwrap();
-        Input::Roster(Box::new(ReceivedRoster { envelope, certificates, access: None }))
+        Input::Roster(Box::new(ReceivedRoster { envelope, certificates }))
     };
     let rogue = secret(Purpose::Enrolment, 66);
     let self_made = certificate((&secret(Purpose::Root, 67), "root"), &rogue, "registry");
@@ -298,11 +299,11 @@ fn a_flood_of_offers_in_doubt_is_refused_at_once() {
 
 #[test]
 fn whose_the_node_is_and_with_whom_it_is_shared_comes_with_the_roster() {
-    let with_access = |version, owner: &str, shared: &[&str]| {
+    let of = |(agent, issued_at_s): (&str, u64), owner: &str, shared: &[&str]| {
         let shared_with = shared.iter().map(|name| PrincipalPattern::parse(name).unwrap());
-        let access = AgentAccess { owner: id(owner), shared_with: shared_with.collect() };
-        let signed = signed(&claims(version, NOW_S));
-        Input::Roster(Box::new(ReceivedRoster { access: Some(access), ..signed }))
+        let (agent, owner) = (id(agent), id(owner));
+        let access = AgentAccess { agent, owner, shared_with: shared_with.collect() };
+        roster(&RosterClaims { access: Some(access), ..claims(1, issued_at_s) })
     };
     let mut node = informed();
     let may = |node: &mut Node, name: &str, seed: u8| {
@@ -311,12 +312,16 @@ fn whose_the_node_is_and_with_whom_it_is_shared_comes_with_the_roster() {
             || !done.is_empty() && !done[0].contains("NOT_PERMITTED") && done != ["ask roster"]
     };
     assert!(!may(&mut node.clone(), "olga", 5));
-    let kept = does(&mut node, with_access(1, "alice", &["olga"]), &facts());
+    let kept = does(&mut node, of(("n1", NOW_S), "alice", &["olga"]), &facts());
     assert_eq!(kept, ["keep roster"], "a share alone makes no new version");
     assert!(may(&mut node.clone(), "olga", 5));
-    does(&mut node, with_access(1, "olga", &[]), &facts());
+    does(&mut node, of(("n1", NOW_S + 1), "olga", &[]), &facts());
     assert!(may(&mut node.clone(), "olga", 5));
     assert!(!may(&mut node.clone(), "alice", 1), "it has another owner");
+    does(&mut node, of(("n1", NOW_S), "alice", &[]), &facts());
+    assert!(!may(&mut node.clone(), "alice", 1), "an older roster says so");
+    does(&mut node, of(("n2", NOW_S + 2), "alice", &[]), &facts());
+    assert!(!may(&mut node.clone(), "alice", 1), "it is said of another node");
 }
 
 /// A task of alice's on n2 asks n1 for something, in her name.

@@ -103,6 +103,7 @@ impl Authority {
             version: 1,
             revoked: Vec::new(),
             overseers: Vec::new(),
+            access: None,
         };
         let inner = Inner {
             invites: BTreeMap::new(),
@@ -273,8 +274,10 @@ impl Authority {
     fn membership(&self, principal: &PrincipalId) -> Membership {
         let keys: Vec<KeyOffer> = {
             let inner = self.inner();
+            let login = &inner.logins[principal];
             let redeemed = inner.invites.values().filter_map(|it| it.redeemed.clone());
-            redeemed.flat_map(|keys| keys.keys).collect()
+            let living = redeemed.filter(|keys| keys.login == login.as_str());
+            living.flat_map(|keys| keys.keys).collect()
         };
         let certificates = keys.iter().map(|key| self.certificate(key, principal));
         let certificates = [self.of_enrolment()].into_iter().chain(certificates).collect();
@@ -297,16 +300,17 @@ impl Authority {
     }
 
     fn signed_roster(&self) -> Result<Bytes, Fault> {
-        let (claims, access) = {
+        let claims = {
             let mut inner = self.inner();
             inner.rosters_asked += 1;
             if let Some(fault) = inner.roster_fault.clone() {
                 return Err(fault);
             }
-            (RosterClaims { issued_at_s: now_s(), ..inner.roster.clone() }, inner.access.clone())
+            let access = inner.access.clone();
+            RosterClaims { issued_at_s: now_s(), access, ..inner.roster.clone() }
         };
         let certificates = vec![self.of_enrolment()];
-        Ok(json(&SignedRoster { envelope: signed(&claims), certificates, access }))
+        Ok(json(&SignedRoster { envelope: signed(&claims), certificates }))
     }
 }
 

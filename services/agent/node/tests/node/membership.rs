@@ -251,6 +251,7 @@ async fn owner_and_shares_come_from_the_registry() -> Result<()> {
     let cluster = Cluster::found().await?;
     let config = cluster.join().await?;
     let shared = |with: &str| AgentAccess {
+        agent: id(NODE),
         owner: id("olga"),
         shared_with: vec![PrincipalPattern::parse(with).unwrap()],
     };

@@ -82,6 +82,7 @@ fn roster(state: &State, asker: &PrincipalId, now: Timestamp) -> Result<Answer, 
         return Err(Fault::new(ErrorCode::EnvelopeTooLarge, message).into());
     }
     let access = principals.agent(asker).map(|agent| AgentAccess {
+        agent: asker.clone(),
         owner: agent.owner.clone(),
         shared_with: state.agent(asker).map(|it| it.shared_with.clone()).unwrap_or_default(),
     });

@@ -162,7 +162,7 @@ fn the_roster_is_believed_by_whoever_pins_the_root() {
         version: 7,
         revoked: vec![KeyId([1; 16]), KeyId([2; 16])],
         overseers: vec![id("root")],
-        access: Some(AgentAccess { owner: id("alice"), shared_with: Vec::new() }),
+        access: Some(AgentAccess { agent: id("web"), owner: id("alice"), shared_with: Vec::new() }),
         at: house.now(),
     };
     let answer = complete(Some(&issuing(&house)), Answer::Roster(Box::new(content))).unwrap();
@@ -173,7 +173,7 @@ fn the_roster_is_believed_by_whoever_pins_the_root() {
     let trust = Trust { anchors: &anchors, now: house.now() };
     let verified = Unverified::new(&envelope).verify::<trust::Roster>(trust, &()).unwrap();
     assert_eq!((verified.claims().version, verified.claims().revoked.len()), (7, 2));
-    assert_eq!(roster.access.unwrap().owner, id("alice"));
+    assert_eq!(verified.claims().access.as_ref().unwrap().owner, id("alice"));
 }
 
 #[test]

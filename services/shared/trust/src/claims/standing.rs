@@ -11,8 +11,8 @@ use schemas::{
 };
 
 use super::{
-    AUDIENCE, BOUNDS, ClaimReader, ClaimsError, EXPIRES, ISSUED, ISSUER, KEY, NONCE, NOT_BEFORE,
-    ORDER, OVERSEERS, PURPOSE, REVOKED, SUBJECT, VERSION, json, read_bounds,
+    ACCESS, AUDIENCE, BOUNDS, ClaimReader, ClaimsError, EXPIRES, ISSUED, ISSUER, KEY, NONCE,
+    NOT_BEFORE, ORDER, OVERSEERS, PURPOSE, REVOKED, SUBJECT, VERSION, json, read_json,
 };
 use crate::{encode, reader::Reader, scanner::Scanned};
 
@@ -68,7 +68,7 @@ pub(crate) fn decode_certificate(payload: Scanned<'_>) -> Result<CertificateClai
     let purpose = claims.parsed(PURPOSE, |word| {
         KeyPurpose::parse(word).ok_or_else(|| format!("{word:?} is no purpose of keys"))
     })?;
-    let bounds = claims.optional_parsed(BOUNDS, read_bounds)?;
+    let bounds = claims.optional_parsed(BOUNDS, read_json)?;
     claims.finish()?;
     let key = KeyOffer { purpose, key };
     Ok(CertificateClaims { issuer, subject, key, issued_at_s, not_before_s, not_after_s, bounds })
@@ -77,13 +77,17 @@ pub(crate) fn decode_certificate(payload: Scanned<'_>) -> Result<CertificateClai
 pub(crate) fn encode_roster(claims: &RosterClaims) -> Vec<u8> {
     let revoked = claims.revoked.iter().map(|key| encode::bytes(&key.0));
     let overseers = claims.overseers.iter().map(|person| encode::text(person.as_str()));
-    encode::map(&BTreeMap::from([
+    let mut entries = BTreeMap::from([
         (ISSUER.key, encode::text(claims.issuer.as_str())),
         (ISSUED.key, encode::unsigned(claims.issued_at_s)),
         (VERSION.key, encode::unsigned(claims.version)),
         (REVOKED.key, encode::array(revoked)),
         (OVERSEERS.key, encode::array(overseers)),
-    ]))
+    ]);
+    if let Some(access) = &claims.access {
+        entries.insert(ACCESS.key, encode::text(&json(access)));
+    }
+    encode::map(&entries)
 }
 
 pub(crate) fn decode_roster(payload: Scanned<'_>) -> Result<RosterClaims, ClaimsError> {
@@ -97,6 +101,7 @@ pub(crate) fn decode_roster(payload: Scanned<'_>) -> Result<RosterClaims, Claims
             let name = item.text().map_err(|error| error.to_string())?;
             PrincipalId::parse(name).map_err(|error| error.to_string())
         })?,
+        access: claims.optional_parsed(ACCESS, read_json)?,
     };
     claims.finish()?;
     Ok(decoded)

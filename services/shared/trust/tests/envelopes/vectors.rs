@@ -367,5 +367,6 @@ fn roster_claims(claims: &BTreeMap<i64, Value>) -> RosterClaims {
         version: number(claims, -65552),
         revoked: texts(-65553).map(|key| key.parse().unwrap()).collect(),
         overseers: texts(-65554).map(|person| person.parse().unwrap()).collect(),
+        access: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use schemas::{key::KeyId, principal::UserRole};
+use schemas::{enrolment::AgentAccess, key::KeyId, principal::UserRole};
 
 use super::*;
 use crate::{Anchor, ClusterName, SecretKey, Trust, TrustAnchors, Unverified, sign};
@@ -122,6 +122,7 @@ fn roster(version: u64) -> RosterClaims {
         version,
         revoked: vec![KeyId([1; 16]), KeyId([2; 16])],
         overseers: vec![id("ann"), id("bob")],
+        access: None,
     }
 }
 
@@ -135,6 +136,9 @@ fn verified(claims: &RosterClaims) -> Verified<Roster> {
 #[test]
 fn a_roster_is_read_as_it_was_signed_and_signed_by_the_enrolment_key_alone() {
     assert_eq!(*verified(&roster(7)).claims(), roster(7));
+    let access = AgentAccess { agent: id("web"), owner: id("ann"), shared_with: vec![] };
+    let of_web = RosterClaims { access: Some(access), ..roster(7) };
+    assert_eq!(*verified(&of_web).claims(), of_web);
     let empty = RosterClaims { revoked: vec![], overseers: vec![], ..roster(0) };
     assert_eq!(*verified(&empty).claims(), empty);
     let refused = sign::<Roster>(&roster(7), &cluster(), &key(Purpose::TaskIssuer));

@@ -83,6 +83,7 @@ fn roster() -> RosterClaims {
         version: 3,
         revoked: vec![secret_key(Purpose::TaskIssuer, NEWCOMER).public().id()],
         overseers: vec![principal("alice"), principal("bob")],
+        access: None,
     }
 }
 
