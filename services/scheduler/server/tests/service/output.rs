@@ -118,10 +118,15 @@ async fn nothing_is_waited_for_longer_than_it_is_asked_for() -> Result<()> {
     let scheduler = Running::start().await?;
     let ann = scheduler.client("ann").await?;
     submit(&ann).await?;
-    let began = std::time::Instant::now();
-    let answer = output(&ann, 0, Some(TaskState::Queued)).await?;
-    assert_eq!((answer.state, answer.waiting_for.is_some()), (TaskState::Queued, true));
-    assert!(Duration::from_millis(1_400) < began.elapsed(), "{:?}", began.elapsed());
+    // Why it waits may still change while the scheduler gets to know the fleet, and is told at once.
+    let mut waits = Vec::new();
+    while waits.last().is_none_or(|wait| *wait < Duration::from_millis(1_400)) {
+        assert!(waits.len() < 5, "{waits:?}");
+        let began = std::time::Instant::now();
+        let answer = output(&ann, 0, Some(TaskState::Queued)).await?;
+        assert_eq!((answer.state, answer.waiting_for.is_some()), (TaskState::Queued, true));
+        waits.push(began.elapsed());
+    }
     let request = json!({ "id": task_of(1), "wait_ms": 1_501 });
     let fault = ask::<OutputAnswer>(&ann, verb::OUTPUT, request).await.unwrap_err();
     assert_eq!(fault.code, schemas::ErrorCode::InvalidValue);
