@@ -49,14 +49,13 @@ async fn recorded(mut events: Command) -> Result<(Recorded, u64)> {
     let (mut all, mut suppressed) = (Recorded::new(), 0);
     for line in String::from_utf8(output.stdout)?.lines() {
         let event: FeedEvent = serde_json::from_str(line)?;
-        match serde_json::from_str(event.event.get())? {
-            RegistryEvent::AccessDenied { principal, action, subject, count, .. } => {
-                let principal = principal.map(|principal| principal.to_string());
-                let known = all.entry((principal, action, subject)).or_insert((0, 0));
-                *known = (known.0 + count, known.1 + 1);
-            }
-            RegistryEvent::DenialsSuppressed { count, .. } => suppressed += count,
-            _ => (),
+        let event: RegistryEvent = serde_json::from_str(event.event.get())?;
+        if let RegistryEvent::AccessDenied { principal, action, subject, count, .. } = event {
+            let principal = principal.map(|principal| principal.to_string());
+            let known = all.entry((principal, action, subject)).or_insert((0, 0));
+            *known = (known.0 + count, known.1 + 1);
+        } else if let RegistryEvent::DenialsSuppressed { count, .. } = event {
+            suppressed += count;
         }
     }
     Ok((all, suppressed))

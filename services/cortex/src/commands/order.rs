@@ -13,11 +13,7 @@ use schemas::{
 };
 use trust::sign;
 
-use super::{
-    Outcome, Session,
-    session::now,
-    sign::{Signer, certificates},
-};
+use super::{Outcome, Session, session::now, sign::Signer};
 use crate::output::Listing;
 
 /// How long an order may be carried out; long enough for a broker that is just restarting.
@@ -33,7 +29,7 @@ pub(super) async fn give(
     client: &Client,
     order: &Order,
 ) -> Result<OrderAnswer, Fault> {
-    let Signer { key, cluster } = Signer::of(&session.context)?;
+    let Signer { key, cluster, certificates } = Signer::of(&session.context)?;
     let issued_at_s = now().seconds();
     let claims = OrderClaims {
         issuer: session.context.principal.clone(),
@@ -46,10 +42,7 @@ pub(super) async fn give(
     };
     let envelope =
         sign::<trust::Order>(&claims, &cluster, &key).map_err(|error| error.to_fault())?;
-    let request = OrderRequest {
-        envelope: Some(STANDARD.encode(envelope)),
-        certificates: certificates(&session.context)?,
-    };
+    let request = OrderRequest { envelope: Some(STANDARD.encode(envelope)), certificates };
     client.request(Registry, verb::ORDER, &request).await
 }
 

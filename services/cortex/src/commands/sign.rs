@@ -36,10 +36,17 @@ pub(crate) struct Signed {
     pub(crate) request: SubmitRequest,
 }
 
+/// How often key and certificates are read again when they do not belong together, and the pause: a
+/// rotation replaces one file after the other.
+const READ_AGAIN: u32 = 10;
+const READ_AGAIN_PAUSE: Duration = Duration::from_millis(20);
+
 /// What a context's principal signs with, and what its signatures are bound to.
 pub(crate) struct Signer {
     pub(crate) key: SecretKey,
     pub(crate) cluster: ClusterName,
+    /// Certificates of the key, for whoever verifies; none where every key is pinned by itself.
+    pub(crate) certificates: Vec<String>,
 }
 
 impl Signer {
@@ -54,18 +61,28 @@ impl Signer {
             Fault::new(ErrorCode::ConfigInvalid, message)
                 .with_hint("add it with `cortex ctx add`, or use the context that `cortex up` made")
         };
-        let key = load_key(context.key.as_deref().ok_or_else(|| missing("key"))?)?;
+        let path = context.key.as_deref().ok_or_else(|| missing("key"))?;
         let cluster = context.cluster.as_deref().ok_or_else(|| missing("cluster"))?;
         let cluster = ClusterName::parse(cluster)
             .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
-        Ok(Self { key, cluster })
+        let mut tries = 0;
+        loop {
+            let (key, chain) = (load_key(path)?, chain_of(context)?);
+            let fits = chain.as_ref().is_none_or(|chain| chain.is_about(key.public()));
+            if fits || tries == READ_AGAIN {
+                let certificates = chain.map(|chain| chain.to_texts()).unwrap_or_default();
+                return Ok(Self { key, cluster, certificates });
+            }
+            tries += 1;
+            std::thread::sleep(READ_AGAIN_PAUSE);
+        }
     }
 }
 
 /// Signs an order as the context's principal.
 pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Fault> {
     let Order { audience, spec, grants, lives } = order;
-    let Signer { key, cluster } = Signer::of(context)?;
+    let Signer { key, cluster, certificates } = Signer::of(context)?;
     spec.validate()?;
     let now_s = now().seconds();
     let claims = RequestClaims {
@@ -92,16 +109,14 @@ pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Faul
     });
     let request = SubmitRequest {
         envelope: Some(STANDARD.encode(envelope)),
-        certificates: certificates(context)?,
+        certificates,
         rendering: Some(rendering),
     };
     Ok(Signed { task: task_id(&claims.issuer, &claims.nonce), request })
 }
 
-/// What goes with whatever the context's principal signs.
-pub(crate) fn certificates(context: &Context) -> Result<Vec<String>, Fault> {
-    let Some(path) = &context.certificates else { return Ok(Vec::new()) };
-    Ok(Chain::read(path)?.to_texts())
+fn chain_of(context: &Context) -> Result<Option<Chain>, Fault> {
+    context.certificates.as_deref().map(Chain::read).transpose()
 }
 
 /// A W3C `traceparent` of a trace that begins here.

@@ -107,7 +107,7 @@ struct MadeToken {
 }
 
 fn make(session: &Session, bounds: Grants, lives_s: u64) -> Result<MadeToken, Fault> {
-    let Signer { key, cluster } = Signer::of(&session.context)?;
+    let Signer { key, cluster, .. } = Signer::of(&session.context)?;
     let text = TokenText::from_entropy(&rand::random(), &Zeroizing::new(rand::random()));
     let token = text.id().to_owned();
     let own = SecretKey::from_entropy(Purpose::TaskIssuer, &Zeroizing::new(rand::random()));

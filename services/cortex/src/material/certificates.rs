@@ -54,6 +54,14 @@ impl Chain {
         &self.0
     }
 
+    /// Whether one of them names a key, or there are none; not whether it may be believed.
+    #[must_use]
+    pub fn is_about(&self, key: &PublicKey) -> bool {
+        let bytes = key.as_bytes();
+        let names = |it: &Vec<u8>| it.windows(bytes.len()).any(|part| part == bytes);
+        self.0.is_empty() || self.0.iter().any(names)
+    }
+
     fn write(&self, path: &Path) -> Result<(), Fault> {
         let mut text = self.to_texts().join("\n");
         text.push('\n');

@@ -22,10 +22,6 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 const PAUSE: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(5);
 
-/// Who rotates is answered over the login that ends with it: the answer has the new one, so it goes
-/// first.
-const ANSWER_FIRST: Duration = Duration::from_millis(300);
-
 /// Logins that are out, and until which second what was signed for them is void; nothing before the
 /// first effect of a term.
 pub(crate) type Refused = Option<BTreeMap<String, u64>>;
@@ -73,17 +69,12 @@ pub(crate) async fn keep_pushing(issuing: &Issuing, mut refused: watch::Receiver
             tokio::select! {
                 () = pusher.push_until_confirmed(&wanted) => (),
                 // There is a newer list: no use to go on with this one.
-                changed = refused.changed() => {
-                    if changed.is_err() { return }
-                    sleep(ANSWER_FIRST).await;
-                    continue;
-                }
+                changed = refused.changed() => if changed.is_err() { return } else { continue },
             }
         }
         if refused.changed().await.is_err() {
             return;
         }
-        sleep(ANSWER_FIRST).await;
     }
 }
 

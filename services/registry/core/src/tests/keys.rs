@@ -78,6 +78,10 @@ fn a_rotation_whose_answer_was_lost_is_answered_again_with_the_old_key() {
     let again = order("web", Deed::RotateKeys(offer("web", 1)));
     check(&given, &now(), &again, Ok(Vec::new()));
     assert_eq!(answer_to(&given, &again), answer_to(&[], &again));
+    // Also by another order, for who was interrupted may have forgotten the first.
+    check(&[rotated("web", 1)], &now(), &again, Ok(Vec::new()));
+    let other = order("web", Deed::RotateKeys(offer("web", 2)));
+    check(&[rotated("web", 1)], &now(), &other, Err(ErrorCode::KeyNotValid));
     let since = [given.to_vec(), vec![rotated("web", 2)]].concat();
     check(&since, &now(), &again, Err(ErrorCode::KeyNotValid));
     let stolen = [given.to_vec(), vec![revoked("web", "root")]].concat();
