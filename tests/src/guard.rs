@@ -20,7 +20,8 @@ use anyhow::{Context, Result, ensure};
 /// Two signals that a killed owner causes are trapped, or they would end the shell before it killed
 /// the command: SIGPIPE from an answer that nobody reads, and SIGHUP, which the kernel sends to an
 /// orphaned group in which a process is stopped. A stop is done when every thread has stopped;
-/// `kill` returns before.
+/// `kill` returns before. It is not waited for without end: together with the SIGHUP the kernel lets
+/// the process go on.
 const SCRIPT: &str = r#"
 trap : PIPE HUP
 dir=$1; log=$2; shift 2
@@ -40,7 +41,10 @@ while read -r word; do
   case $word in
     start) start "$@" ;;
     wait) wait "$pid"; echo $?; pid= ;;
-    STOP) kill -s STOP "$pid"; done=$?; until stopped; do :; done; echo "$done" ;;
+    STOP)
+      kill -s STOP "$pid"; done=$?; looks=0
+      until stopped || [ "$looks" -ge 2000 ]; do looks=$((looks + 1)); done
+      echo "$done" ;;
     *) kill -s "$word" "$pid"; echo $? ;;
   esac
 done

@@ -279,7 +279,7 @@ async fn grants_that_are_signed_and_yet_wrong_are_named() -> Result<()> {
         (cbor::text(r#"{"capabilities":["a b"]}"#), "\"a b\" is not a capability"),
         (cbor::text(r#"{"tasks_max":-1}"#), "integer `-1`"),
         (cbor::text(r#"{"tasks_max":1,"tasks_max":2}"#), "duplicate field `tasks_max`"),
-        (cbor::text(r#"{"tasks_max": 1}"#), "it is not the one text that these grants have"),
+        (cbor::text(r#"{"tasks_max": 1}"#), "it is not the one text that it has"),
         (cbor::text(r#"{"agents":[],"tasks_max":1}"#), "it is not the one text"),
         (cbor::text(r#"{"tasks_max":1,"agents":["local"]}"#), "it is not the one text"),
     ] {
