@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::{Outcome, Session, order, sign::Signer};
 use crate::{
     files::{read_if_there, write_private},
-    material::load_key,
+    material::{Chain, load_key},
     output::{Listing, note},
 };
 
@@ -108,7 +108,8 @@ fn pending_login(path: &Path) -> Result<Nkey, Fault> {
 }
 
 /// Certificates first and the key last: until then the old key and its certificates, which the
-/// registry still knows, can end an interrupted rotation.
+/// registry still knows, can end an interrupted rotation. Certificates of both keys stand in the
+/// file, for whoever signs meanwhile reads one file after the other.
 fn take_over(places: &Places, membership: &Membership, login: &Nkey) -> Result<(), Fault> {
     let unusable = |error: &dyn std::error::Error| {
         Fault::new(ErrorCode::Internal, format!("the registry's answer is of no use: {error}"))
@@ -121,12 +122,14 @@ fn take_over(places: &Places, membership: &Membership, login: &Nkey) -> Result<(
     let creds = creds(&membership.jwt)?;
     let key = read_if_there(&pending(&places.key))?.map(Zeroizing::new);
     let key = key.ok_or_else(|| Fault::new(ErrorCode::Internal, "the new key is gone"))?;
-    // The old one is refused from now on, and nobody comes back with it.
+    let old = Chain::read(&places.certificates)?.about(load_key(&places.key)?.public());
+    let certificates = [membership.certificates.clone(), old].concat();
+    // The old one is not renewed any more, and nobody comes back with it.
     if let Some(path) = &places.renewal {
         write_private(path, renewal.to_file().as_bytes())?;
     }
     write_private(&places.creds, creds.to_file().as_bytes())?;
-    write_private(&places.certificates, (membership.certificates.join("\n") + "\n").as_bytes())?;
+    write_private(&places.certificates, (certificates.join("\n") + "\n").as_bytes())?;
     write_private(&places.key, key.as_bytes())?;
     for path in [&places.key, &places.creds] {
         std::fs::remove_file(pending(path)).map_err(|error| {

@@ -36,11 +36,6 @@ pub(crate) struct Signed {
     pub(crate) request: SubmitRequest,
 }
 
-/// How often key and certificates are read again when they do not belong together, and the pause: a
-/// rotation replaces one file after the other.
-const READ_AGAIN: u32 = 10;
-const READ_AGAIN_PAUSE: Duration = Duration::from_millis(20);
-
 /// What a context's principal signs with, and what its signatures are bound to.
 pub(crate) struct Signer {
     pub(crate) key: SecretKey,
@@ -65,17 +60,10 @@ impl Signer {
         let cluster = context.cluster.as_deref().ok_or_else(|| missing("cluster"))?;
         let cluster = ClusterName::parse(cluster)
             .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
-        let mut tries = 0;
-        loop {
-            let (key, chain) = (load_key(path)?, chain_of(context)?);
-            let fits = chain.as_ref().is_none_or(|chain| chain.is_about(key.public()));
-            if fits || tries == READ_AGAIN {
-                let certificates = chain.map(|chain| chain.to_texts()).unwrap_or_default();
-                return Ok(Self { key, cluster, certificates });
-            }
-            tries += 1;
-            std::thread::sleep(READ_AGAIN_PAUSE);
-        }
+        let key = load_key(path)?;
+        let chain = context.certificates.as_deref().map(Chain::read).transpose()?;
+        let certificates = chain.map(|chain| chain.to_texts()).unwrap_or_default();
+        Ok(Self { key, cluster, certificates })
     }
 }
 
@@ -113,10 +101,6 @@ pub(crate) fn sign_order(context: &Context, order: Order) -> Result<Signed, Faul
         rendering: Some(rendering),
     };
     Ok(Signed { task: task_id(&claims.issuer, &claims.nonce), request })
-}
-
-fn chain_of(context: &Context) -> Result<Option<Chain>, Fault> {
-    context.certificates.as_deref().map(Chain::read).transpose()
 }
 
 /// A W3C `traceparent` of a trace that begins here.

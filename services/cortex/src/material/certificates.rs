@@ -54,12 +54,12 @@ impl Chain {
         &self.0
     }
 
-    /// Whether one of them names a key, or there are none; not whether it may be believed.
+    /// Those that name a key, as messages carry them; not whether they may be believed.
     #[must_use]
-    pub fn is_about(&self, key: &PublicKey) -> bool {
+    pub fn about(&self, key: &PublicKey) -> Vec<String> {
         let bytes = key.as_bytes();
-        let names = |it: &Vec<u8>| it.windows(bytes.len()).any(|part| part == bytes);
-        self.0.is_empty() || self.0.iter().any(names)
+        let names = |it: &&Vec<u8>| it.windows(bytes.len()).any(|part| part == bytes);
+        self.0.iter().filter(names).map(|certificate| STANDARD.encode(certificate)).collect()
     }
 
     fn write(&self, path: &Path) -> Result<(), Fault> {
