@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use schemas::{PrincipalId, Timestamp, principal::PrincipalKind};
 use trust::nats::{Role, UserClaims};
 
@@ -49,13 +50,20 @@ fn whatever_held_the_old_login_holds_the_new_one() {
         creds: path("login.creds"),
         renewal: Some(path("renewal.creds")),
     };
-    pending_key(&places.key).unwrap();
+    let old = SecretKey::from_entropy(Purpose::TaskIssuer, &Zeroizing::new([7; 32]));
+    fs::write(&places.key, old.to_file().as_bytes()).unwrap();
+    let about_old = STANDARD.encode(old.public().as_bytes());
+    fs::write(&places.certificates, format!("Y2E=\n{about_old}\n")).unwrap();
+    let new = pending_key(&places.key).unwrap();
     let login = pending_login(&places.creds).unwrap();
     take_over(&places, &membership(&login), &login).unwrap();
     for name in ["login.creds", "renewal.creds"] {
         let creds = Creds::from_file(&fs::read_to_string(path(name)).unwrap()).unwrap();
         assert_eq!(creds.summary().subject, login.public().as_str(), "{name}");
     }
+    assert_eq!(load_key(&places.key).unwrap().public(), new.public());
+    let certificates = fs::read_to_string(path("issuer.certs")).unwrap();
+    assert_eq!(certificates, format!("Y2VydA==\n{about_old}\n"), "who signs now may have either");
     let mut left: Vec<_> =
         fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     left.sort();
